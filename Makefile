@@ -1,0 +1,32 @@
+# make run | make test | make lint | make benchmark; each makes its own environment first.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+DATA ?= kit
+MINUTES ?= 5
+PRESET ?= cpu
+RECIPE ?= modern
+
+.PHONY: run test lint benchmark clean
+
+run: $(VENV)/installed
+	$(PY) -m helpers.pipeline --data "$(DATA)" --minutes $(MINUTES) --preset $(PRESET) --recipe $(RECIPE) $(if $(RUN),--run "$(RUN)")
+
+test: lint
+	$(PY) -m pytest tests
+
+lint: $(VENV)/installed
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check helpers tests benchmarks
+
+benchmark: $(VENV)/installed
+	$(PY) -m benchmarks.recipes --data "$(DATA)" --minutes $(MINUTES)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .ruff_cache
+
+$(VENV)/installed: requirements.txt constraints.txt
+	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Python 3.11 or newer is needed; say which: make PYTHON=python3.11'"
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install -r requirements.txt -c constraints.txt
+	touch $@

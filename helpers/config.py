@@ -1,0 +1,287 @@
+"""What defines a run: audio geometry, model, training and data, as frozen dataclasses and named presets."""
+
+import dataclasses
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+
+
+class ConfigError(ValueError):
+    """A setting that cannot work; the message says which, what was expected and what to do."""
+
+
+def _check_choice(name: str, value, choices: tuple) -> None:
+    if value not in choices:
+        raise ConfigError(f"{name} must be one of {', '.join(map(str, choices))}; got {value!r}")
+
+
+@dataclass(frozen=True)
+class AudioConfig:
+    """From waveform to the spectrogram a network sees. The defaults are the long geometry: 5.9 s at 22 050 Hz."""
+
+    sample_rate: int = 22_050
+    n_fft: int = 1024
+    hop_length: int = 256  # a quarter of the window: what Griffin-Lim needs to find a consistent phase
+    n_mels: int = 128
+    n_frames: int = 512
+    f_min_hz: float = 0.0
+    mel_scale: str = (
+        "slaney"  # "htk" leaves bands empty at 513 bins and 128 mels, and then cannot be inverted
+    )
+    mel_norm: str = "slaney"  # "slaney" (unit area) or "none"
+    power: float = 1.0  # 1: magnitude, which inverts better; 2: power
+    compression: str = "log"  # "log": log(max(mel, floor)); "log1p": log(1 + mel)
+    floor: float = 1e-4  # magnitude mel taken for silence; some 95 dB below a full-scale sine
+    normalisation: str = "per_bin"  # "per_bin": data-set statistics; "per_clip": each clip to [-1, 1]
+
+    def __post_init__(self):
+        for name in ("sample_rate", "n_fft", "hop_length", "n_mels", "n_frames"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value <= 0:
+                raise ConfigError(f"{name} must be a positive whole number, got {value!r}")
+        for name in ("n_mels", "n_frames"):
+            if getattr(self, name) % 16:
+                nearest = max(16, round(getattr(self, name) / 16) * 16)
+                raise ConfigError(
+                    f"{name} must be divisible by 16 (the networks double a small map four times), "
+                    f"got {getattr(self, name)}; try {nearest}"
+                )
+        if self.hop_length > self.n_fft // 2:
+            raise ConfigError(
+                f"hop_length must be at most half of n_fft ({self.n_fft}) to be inverted, got {self.hop_length}"
+            )
+        _check_choice("mel_scale", self.mel_scale, ("slaney", "htk"))
+        _check_choice("mel_norm", self.mel_norm, ("slaney", "none"))
+        _check_choice("compression", self.compression, ("log", "log1p"))
+        _check_choice("normalisation", self.normalisation, ("per_bin", "per_clip"))
+        _check_choice("power", self.power, (1.0, 2.0))
+        if not 0 <= self.f_min_hz < self.f_max_hz:
+            raise ConfigError(f"f_min_hz must lie in 0 to {self.f_max_hz}, got {self.f_min_hz}")
+        if not 0 < self.floor < 1:
+            raise ConfigError(f"floor must lie between 0 and 1, got {self.floor}")
+
+    @property
+    def n_freqs(self) -> int:
+        return self.n_fft // 2 + 1
+
+    @property
+    def f_max_hz(self) -> float:
+        return self.sample_rate / 2
+
+    @property
+    def clip_samples(self) -> int:
+        """Samples of a clip: a centred STFT of them has exactly n_frames frames."""
+        return (self.n_frames - 1) * self.hop_length
+
+    @property
+    def duration_s(self) -> float:
+        return self.clip_samples / self.sample_rate
+
+    @property
+    def floor_value(self) -> float:
+        """What silence is after compression."""
+        return math.log(self.floor) if self.compression == "log" else 0.0
+
+    def fitted_to(self, source_rate: int) -> "AudioConfig":
+        """Halve rate, window and hop while the recordings hold nothing above half of the rate.
+
+        The clip keeps its duration and its picture; no band is spent on frequencies that are not there.
+        """
+        fitted = self
+        while source_rate <= fitted.sample_rate / 2 and fitted.n_fft >= 256:
+            fitted = dataclasses.replace(
+                fitted,
+                sample_rate=fitted.sample_rate // 2,
+                n_fft=fitted.n_fft // 2,
+                hop_length=fitted.hop_length // 2,
+            )
+        return fitted
+
+    def for_judging(self) -> "AudioConfig":
+        """The same geometry with the features that every recipe is judged in."""
+        names = ("mel_norm", "power", "compression", "floor", "normalisation")
+        default = AudioConfig()
+        return dataclasses.replace(self, **{name: getattr(default, name) for name in names})
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A generator and a discriminator; their shapes follow from the audio geometry and the classes."""
+
+    recipe: str = "modern"
+    z_dim: int = 128
+    generator_width: int = 32  # channels of the finest residual stage; doubled at each coarser one, up to 256
+    discriminator_width: int = 32
+    embedding_dim: int = 64  # of the class, in the modern generator
+    spectral_norm: bool = False  # baseline discriminator only: in every layer it starts slowly in short runs
+
+    def __post_init__(self):
+        _check_choice("recipe", self.recipe, ("baseline", "modern"))
+        for name in ("z_dim", "generator_width", "discriminator_width", "embedding_dim"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the players are updated. What stops a run (minutes, epochs, steps) is no part of what it is."""
+
+    loss: str = "logistic"  # "logistic" (non-saturating, with R1) or "bce" (the same without a penalty)
+    batch_size: int = 32
+    learning_rate_g: float = 5e-4
+    learning_rate_d: float = 5e-4
+    beta1: float = 0.0  # no momentum against an opponent that moves
+    beta2: float = 0.99
+    r1_gamma: float = 0.5
+    r1_every: int = 8  # lazy regularisation: the penalty at every 8th step, 8 times as strong
+    ema_half_life_images: int = 5_000  # 0: no average is kept
+    augmentations: tuple[str, ...] = ("shift", "gain", "cutout")
+    class_balanced: bool = True
+    precision: str = "auto"  # "auto", "fp32", "bf16" or "fp16"
+    seed: int = 0
+
+    def __post_init__(self):
+        _check_choice("loss", self.loss, ("logistic", "bce"))
+        _check_choice("precision", self.precision, ("auto", "fp32", "bf16", "fp16"))
+        if self.batch_size < 2:
+            raise ConfigError(
+                f"batch_size must be at least 2 (batch statistics need it), got {self.batch_size}"
+            )
+        for name in ("learning_rate_g", "learning_rate_d"):
+            if not 0 < getattr(self, name) < 1:
+                raise ConfigError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
+        if self.r1_every < 1:
+            raise ConfigError(f"r1_every must be at least 1, got {self.r1_every}")
+        object.__setattr__(self, "augmentations", tuple(self.augmentations))
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which recordings, and how they become clips."""
+
+    source: str = "kit"
+    slice_long: bool = False  # cut a long recording into several clips instead of keeping its beginning
+    silence_db: float = -60.0  # RMS below this, of full scale, is silence
+    min_duration_s: float = 0.05
+    max_clips_per_class: int = 0  # 0: all
+    holdout: str = ""  # glob on the file name of what is kept for testing; "": a seventh, by content
+    digest: str = ""  # of the files, filled in by the audit
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that made a run; `config.json` in its folder."""
+
+    audio: AudioConfig = field(default_factory=AudioConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    classes: tuple[str, ...] = ()
+    versions: dict = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> "RunConfig":
+        """Read what `to_json` wrote. Raises ConfigError naming what is damaged, unknown or out of range."""
+        values = _json_object(text, "config.json")
+        return cls(
+            audio=from_dict(AudioConfig, values.get("audio", {})),
+            model=from_dict(ModelConfig, values.get("model", {})),
+            train=from_dict(TrainConfig, values.get("train", {})),
+            data=from_dict(DataConfig, values.get("data", {})),
+            classes=tuple(values.get("classes", ())),
+            versions=dict(values.get("versions", {})),
+        )
+
+
+PRESETS = {
+    "long": AudioConfig(),
+    "short": AudioConfig(n_frames=128),
+    "cpu": AudioConfig(sample_rate=16_000, n_mels=64, n_frames=64),
+}
+
+RECIPES = {
+    "modern": {"audio": {}, "model": ModelConfig(), "train": TrainConfig()},
+    "baseline": {
+        "audio": {"mel_norm": "none", "power": 2.0, "compression": "log1p", "normalisation": "per_clip"},
+        "model": ModelConfig(recipe="baseline", z_dim=100),
+        "train": TrainConfig(
+            loss="bce",
+            learning_rate_g=2e-4,  # Adam's settings of DCGAN (Radford et al. 2016), as the first system had them
+            learning_rate_d=2e-4,
+            beta1=0.5,
+            beta2=0.999,
+            r1_gamma=0.0,
+            ema_half_life_images=0,
+            augmentations=(),
+            class_balanced=False,
+        ),
+    },
+}
+
+
+def make_config(preset: str = "cpu", recipe: str = "modern", **audio_fields: float) -> RunConfig:
+    """A run's configuration from the names of a preset and a recipe.
+
+    audio_fields replace the preset's own, as in make_config("long", n_frames=256).
+    Raises ConfigError for an unknown name or a geometry that cannot work.
+    """
+    _check_choice("preset", preset, tuple(PRESETS))
+    _check_choice("recipe", recipe, tuple(RECIPES))
+    chosen = RECIPES[recipe]
+    return RunConfig(
+        audio=dataclasses.replace(PRESETS[preset], **{**chosen["audio"], **audio_fields}),
+        model=chosen["model"],
+        train=chosen["train"],
+    )
+
+
+def from_dict(kind: type, values: dict):
+    """A dataclass from a dictionary; ConfigError names a field it does not have."""
+    if not isinstance(values, dict):
+        raise ConfigError(f"{kind.__name__} must be written as an object of fields, got {values!r}")
+    known = {f.name for f in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ConfigError(
+            f"{kind.__name__} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}"
+        )
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise ConfigError(f"{kind.__name__} holds a value of the wrong type: {error}") from error
+
+
+def to_json(config) -> str:
+    """One configuration dataclass as a line of JSON with sorted keys."""
+    return json.dumps(dataclasses.asdict(config), sort_keys=True, ensure_ascii=False)
+
+
+def audio_from_json(text: str) -> AudioConfig:
+    """An AudioConfig from what `to_json` wrote."""
+    return from_dict(AudioConfig, _json_object(text, "the audio configuration"))
+
+
+def model_from_json(text: str) -> ModelConfig:
+    """A ModelConfig from what `to_json` wrote."""
+    return from_dict(ModelConfig, _json_object(text, "the model configuration"))
+
+
+def digest_of(*parts: str) -> str:
+    """Twelve hexadecimal digits that name these texts: keys of caches and data."""
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+
+def _json_object(text: str, what: str) -> dict:
+    try:
+        values = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(
+            f"{what} is not valid JSON ({error}); restore it or start a new run folder"
+        ) from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"{what} must hold one JSON object, got {type(values).__name__}")
+    return values
