@@ -93,11 +93,7 @@ def slice_starts(waveform: np.ndarray, n_samples: int, silence_db: float) -> lis
     starts, next_free = [], 0
     for index, level in enumerate(_window_levels_db(waveform, window)):
         start = index * window
-        if (
-            level > silence_db
-            and start >= next_free
-            and (not starts or len(waveform) - start >= n_samples // 2)
-        ):
+        if level > silence_db and start >= next_free and (not starts or len(waveform) - start >= n_samples // 2):
             starts.append(start)
             next_free = start + n_samples
     return starts

@@ -18,7 +18,7 @@ def _check_choice(name: str, value, choices: tuple) -> None:
 
 @dataclass(frozen=True)
 class AudioConfig:
-    """From waveform to the spectrogram a network sees. The defaults are the long geometry: 5.9 s at 22 050 Hz."""
+    """From waveform to the spectrogram a network sees; the defaults are the long geometry, 5.9 s."""
 
     sample_rate: int = 22_050
     n_fft: int = 1024
@@ -26,9 +26,7 @@ class AudioConfig:
     n_mels: int = 128
     n_frames: int = 512
     f_min_hz: float = 0.0
-    mel_scale: str = (
-        "slaney"  # "htk" leaves bands empty at 513 bins and 128 mels, and then cannot be inverted
-    )
+    mel_scale: str = "slaney"  # "htk" leaves bands empty at 513 bins and 128 mels, and then cannot be inverted
     mel_norm: str = "slaney"  # "slaney" (unit area) or "none"
     power: float = 1.0  # 1: magnitude, which inverts better; 2: power
     compression: str = "log"  # "log": log(max(mel, floor)); "log1p": log(1 + mel)
@@ -145,9 +143,7 @@ class TrainConfig:
         _check_choice("loss", self.loss, ("logistic", "bce"))
         _check_choice("precision", self.precision, ("auto", "fp32", "bf16", "fp16"))
         if self.batch_size < 2:
-            raise ConfigError(
-                f"batch_size must be at least 2 (batch statistics need it), got {self.batch_size}"
-            )
+            raise ConfigError(f"batch_size must be at least 2 (batch statistics need it), got {self.batch_size}")
         for name in ("learning_rate_g", "learning_rate_d"):
             if not 0 < getattr(self, name) < 1:
                 raise ConfigError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
@@ -161,6 +157,8 @@ class DataConfig:
     """Which recordings, and how they become clips."""
 
     source: str = "kit"
+    kit_clips: int = 2_000  # how many the built-in kit makes
+    stage: bool = False  # copy the recordings to the local disk first, as from a mounted drive
     slice_long: bool = False  # cut a long recording into several clips instead of keeping its beginning
     silence_db: float = -60.0  # RMS below this, of full scale, is silence
     min_duration_s: float = 0.05
@@ -210,7 +208,7 @@ RECIPES = {
         "model": ModelConfig(recipe="baseline", z_dim=100),
         "train": TrainConfig(
             loss="bce",
-            learning_rate_g=2e-4,  # Adam's settings of DCGAN (Radford et al. 2016), as the first system had them
+            learning_rate_g=2e-4,  # Adam's settings of DCGAN (Radford et al. 2016)
             learning_rate_d=2e-4,
             beta1=0.5,
             beta2=0.999,
@@ -246,9 +244,7 @@ def from_dict(kind: type, values: dict):
     known = {f.name for f in dataclasses.fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise ConfigError(
-            f"{kind.__name__} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}"
-        )
+        raise ConfigError(f"{kind.__name__} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}")
     try:
         return kind(**values)
     except TypeError as error:
@@ -279,9 +275,7 @@ def _json_object(text: str, what: str) -> dict:
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError(
-            f"{what} is not valid JSON ({error}); restore it or start a new run folder"
-        ) from error
+        raise ConfigError(f"{what} is not valid JSON ({error}); restore it or start a new run folder") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{what} must hold one JSON object, got {type(values).__name__}")
     return values

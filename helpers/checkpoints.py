@@ -1,0 +1,116 @@
+"""Atomic checkpoints of training, and the exported generator that is all listening needs."""
+
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from helpers import __version__
+from helpers.config import AudioConfig, ConfigError, ModelConfig, audio_from_json, model_from_json, to_json
+from helpers.features import Normaliser, load_normaliser
+from helpers.models import make_generator
+
+KEPT = 2  # newest checkpoints on disk: one to continue from, one in case that one is damaged
+
+
+class CheckpointError(ValueError):
+    """A checkpoint or generator file that cannot be used; the message names it and says what to do."""
+
+
+@dataclass(frozen=True)
+class SoundGenerator:
+    """A generator with everything needed to turn its output into sound."""
+
+    network: nn.Module
+    audio: AudioConfig
+    model: ModelConfig
+    classes: tuple[str, ...]
+    normaliser: Normaliser
+
+    def class_index(self, name: str) -> int:
+        """The number of a class; ConfigError lists the classes there are."""
+        if name not in self.classes:
+            raise ConfigError(f"no class {name!r}; this generator knows {', '.join(self.classes)}")
+        return self.classes.index(name)
+
+
+def save_checkpoint(state: dict, folder: Path, step: int) -> Path:
+    """Write step-<step>.pt so that a kill at any moment leaves the older ones whole; drop all but the newest two."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"step-{step:08d}.pt"
+    _write_atomically(path, lambda partial: torch.save(state, partial))
+    for old in _checkpoint_paths(folder)[:-KEPT]:
+        old.unlink()
+    return path
+
+
+def load_newest_checkpoint(folder: Path) -> tuple[dict | None, list[str]]:
+    """The newest checkpoint that can be read (None if there is none) and a sentence for each that cannot.
+
+    Nothing in a checkpoint is executed: `torch.load(weights_only=True)`.
+    """
+    problems = []
+    for path in reversed(_checkpoint_paths(folder)):
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True), problems
+        except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+            problems.append(f"{path} cannot be read ({type(error).__name__}); the one before it is used")
+    return None, problems
+
+
+def export_generator(path: Path, generator: SoundGenerator) -> Path:
+    """Write weights and statistics as safetensors, with configuration and classes as metadata."""
+    tensors = {f"network.{name}": value for name, value in generator.network.state_dict().items()}
+    tensors |= {f"normaliser.{name}": value for name, value in generator.normaliser.tensors().items()}
+    metadata = {
+        "version": __version__,
+        "audio": to_json(generator.audio),
+        "model": to_json(generator.model),
+        "classes": "\n".join(name.encode("unicode_escape").decode() for name in generator.classes),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    _write_atomically(path, lambda partial: save_file(whole, partial, metadata))
+    return path
+
+
+def load_generator(path: Path, device: torch.device | str = "cpu") -> SoundGenerator:
+    """Read what `export_generator` wrote, ready to generate on `device`.
+
+    Raises CheckpointError if the file is absent, damaged, or of another make.
+    """
+    if not path.exists():
+        raise CheckpointError(f"no generator at {path}: run 03_train first, with the same run folder")
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        tensors = load_file(path)
+        audio, model = audio_from_json(metadata["audio"]), model_from_json(metadata["model"])
+        classes = tuple(name.encode().decode("unicode_escape") for name in metadata["classes"].split("\n"))
+        normaliser = load_normaliser(_with_prefix(tensors, "normaliser."), audio)
+        network = make_generator(model, audio, len(classes))
+        network.load_state_dict(_with_prefix(tensors, "network."))
+    except (safetensors.SafetensorError, KeyError, RuntimeError, ConfigError) as error:
+        raise CheckpointError(f"{path} is no generator of this project, or damaged: {error}") from error
+    return SoundGenerator(network.to(device).eval(), audio, model, classes, normaliser)
+
+
+def _write_atomically(path: Path, write) -> None:
+    partial = path.with_name(path.name + ".partial")
+    write(partial)
+    with open(partial, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def _checkpoint_paths(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*.pt"))
+
+
+def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,31 @@
+"""`metrics.jsonl`: one JSON object a line, added to and read back."""
+
+import json
+from pathlib import Path
+
+
+def append_metrics(path: Path, line: dict) -> None:
+    """Add one JSON object as a line."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+
+
+def read_metrics(path: Path, kind: str) -> list[dict]:
+    """The lines of one kind ("training" or "quality"), in order; a torn last line is left out."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [values for values in map(_parse_line, lines) if values.get("kind") == kind]
+
+
+def _parse_line(line: str) -> dict:
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError:
+        return {}
+
+
+def drop_lines_after(path: Path, step: int) -> None:
+    """Steps after the checkpoint are trained again, so their lines are not kept."""
+    if path.exists():
+        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if _parse_line(line)]
+        kept = [line for line in lines if _parse_line(line).get("step", 0) <= step]
+        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")

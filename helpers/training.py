@@ -1,0 +1,356 @@
+"""The training loop of both recipes: one step a player, EMA, checkpoints, resume."""
+
+import copy
+import itertools
+import json
+import math
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from helpers.augment import augment
+from helpers.checkpoints import CheckpointError, load_newest_checkpoint, save_checkpoint
+from helpers.config import ConfigError, ModelConfig, RunConfig, TrainConfig, to_json
+from helpers.dataset import TrainAudioSpectrogramDataset
+from helpers.diagnosis import TrainingWarning, find_faults
+from helpers.losses import discriminator_loss, generator_loss, r1_penalty
+from helpers.models import make_discriminator, make_generator
+from helpers.progress import progress_bar
+from helpers.records import append_metrics, drop_lines_after
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+FIRST_CHECK_STEP = 300  # before this a generator is expected to be poor
+SOUNDS_PER_CLASS = 4  # in the fixed batch that shows progress
+LOSS_NAMES = ("loss_d", "loss_g", "r1")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When training stops: at whichever is given and reached first. 0 is no limit; all are totals of the run."""
+
+    minutes: float = 0.0
+    epochs: int = 0
+    steps: int = 0
+
+    def total_steps(self, steps_per_epoch: int) -> float:
+        """The limit in steps, infinite if only minutes are given."""
+        given = [n for n in (self.steps, self.epochs * steps_per_epoch) if n]
+        return min(given, default=math.inf)
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Minutes between checkpoints, and between pictures of the fixed batch."""
+
+    checkpoint: float = 2.0
+    samples: float = 1.0
+
+
+class Players:
+    """Both networks with their optimisers, the scaler, and the running average of the generator."""
+
+    def __init__(self, config: RunConfig, n_classes: int, device: torch.device, precision: str):
+        torch.manual_seed(config.train.seed)
+        train, like = config.train, {"device": device, "memory_format": torch.channels_last}
+        self.generator = make_generator(config.model, config.audio, n_classes).to(**like)
+        self.discriminator = make_discriminator(config.model, config.audio, n_classes).to(**like)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False).eval()
+        self.optimiser_g = _adam(self.generator, train.learning_rate_g, train)
+        self.optimiser_d = _adam(self.discriminator, train.learning_rate_d, train)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        self.amp = {"device_type": device.type, "dtype": PRECISIONS[precision], "enabled": precision != "fp32"}
+
+    def state(self) -> dict:
+        """Everything that the next step depends on."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load(self, state: dict) -> None:
+        """Take up where `state` was taken."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict:
+        names = ("generator", "discriminator", "average", "optimiser_g", "optimiser_d", "scaler")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass
+class TrainResult:
+    """Where training stands: the generator to listen to, and how it got there."""
+
+    generator: nn.Module
+    step: int
+    epoch: float
+    seconds: float
+    stopped_by: str
+
+
+def train_gan(
+    dataset: TrainAudioSpectrogramDataset,
+    config: RunConfig,
+    folder: Path,
+    device: torch.device,
+    limits: Limits,
+    intervals: Intervals = Intervals(),  # noqa: B008 (frozen)
+    precision: str = "fp32",
+    on_samples: Callable[[int, nn.Module], None] | None = None,
+) -> TrainResult:
+    """Train the run in `folder`, from its newest checkpoint if there is one, until a limit is reached.
+
+    Writes folder/checkpoints and folder/metrics.jsonl; on_samples(step, generator) is called at each interval
+    with the generator that would be listened to. Ctrl-C or the stop button saves and returns. Warns with
+    TrainingWarning of silence, collapse and NaN; NaN ends training and is never saved.
+    Raises ConfigError without a limit, CheckpointError if the checkpoint is of another configuration.
+    """
+    return _Trainer(dataset, config, folder, device, limits, intervals, precision, on_samples).run()
+
+
+def train_step_d(
+    players: Players, real: Tensor, y: Tensor, z: Tensor, augmented: Callable, train: TrainConfig, step: int
+) -> dict[str, Tensor]:
+    """One update of the discriminator on real (B, 1, H, W), labels y (B, n_classes), latents z (B, z_dim)."""
+    penalised = train.r1_gamma > 0 and step % train.r1_every == 0
+    with torch.no_grad(), torch.autocast(**players.amp):
+        fake = players.generator(z, y)
+    with torch.autocast(**players.amp):
+        real_logits = players.discriminator(augmented(real), y)
+        loss = discriminator_loss(real_logits, players.discriminator(augmented(fake), y))
+    losses = {"loss_d": loss.detach()}
+    if penalised:
+        shown = augmented(real).detach().requires_grad_()
+        penalty = r1_penalty(players.discriminator(shown, y), shown)  # in fp32: fp16 loses its gradient
+        loss = loss + train.r1_gamma * train.r1_every * penalty
+        losses["r1"] = penalty.detach()
+    _update(players.optimiser_d, players.scaler, loss)
+    return losses
+
+
+def train_step_g(players: Players, y: Tensor, z: Tensor, augmented: Callable) -> dict[str, Tensor]:
+    """One update of the generator for labels y (B, n_classes) and latents z (B, z_dim)."""
+    players.discriminator.requires_grad_(False)
+    with torch.autocast(**players.amp):
+        loss = generator_loss(players.discriminator(augmented(players.generator(z, y)), y))
+    _update(players.optimiser_g, players.scaler, loss)
+    players.scaler.update()
+    players.discriminator.requires_grad_(True)
+    return {"loss_g": loss.detach()}
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, generator: nn.Module, decay: float) -> None:
+    """Move `average` towards `generator` by 1 - decay; buffers (batch statistics) are copied."""
+    torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1 - decay)
+    for ours, theirs in zip(average.buffers(), generator.buffers(), strict=True):
+        ours.copy_(theirs)
+
+
+def draw_items(dataset, train: TrainConfig, step: int, rng: torch.Generator) -> Tensor:
+    """Which items (batch_size,) a step sees: classes equally often, or a shuffled pass over the data set."""
+    size = train.batch_size
+    if train.class_balanced:
+        per_item = torch.bincount(dataset.labels, minlength=dataset.n_classes).float()[dataset.labels]
+        return torch.multinomial(1 / per_item, size, replacement=True, generator=rng)
+    per_epoch = steps_per_epoch(dataset, train)
+    epoch, position = divmod(step, per_epoch)
+    shuffled = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(train.seed + epoch))
+    return shuffled.repeat(math.ceil(per_epoch * size / len(dataset)))[position * size : (position + 1) * size]
+
+
+def steps_per_epoch(dataset, train: TrainConfig) -> int:
+    """Steps in which as many clips are seen as the data set has."""
+    return max(1, math.ceil(len(dataset) / train.batch_size))
+
+
+class _Trainer:
+    def __init__(self, dataset, config, folder, device, limits, intervals, precision, on_samples):
+        if not (limits.minutes or limits.epochs or limits.steps):
+            raise ConfigError("training needs a limit: give minutes, epochs or steps")
+        self.dataset, self.config, self.folder, self.device = dataset, config, folder, device
+        self.limits, self.intervals, self.on_samples = limits, intervals, on_samples
+        self.players = Players(config, dataset.n_classes, device, precision)
+        self.rng = torch.Generator().manual_seed(config.train.seed)
+        self.silence = dataset.normaliser.silence()
+        self.per_epoch = steps_per_epoch(dataset, config.train)
+        self.step, self.seconds, self.losses = 0, 0.0, []
+        self.fixed = fixed_batch(config.model, dataset, device)
+
+    def run(self) -> TrainResult:
+        self._resume()
+        self.started = time.monotonic() - self.seconds
+        self.saved_at = self.sampled_at = self.seconds
+        stopped_by = ""
+        with progress_bar(total=self._total(), initial=self._done(), desc="training", unit=self._unit()) as bar:
+            try:
+                while not stopped_by:
+                    stopped_by = self._limit_reached() or self._advance(bar)
+            except KeyboardInterrupt:
+                stopped_by = "you"
+        if stopped_by != "NaN":
+            self._finish()
+        return TrainResult(self.listened, self.step, self.step / self.per_epoch, self.seconds, stopped_by)
+
+    @property
+    def listened(self) -> nn.Module:
+        """The generator worth hearing: the average if one is kept."""
+        return self.players.average if self.config.train.ema_half_life_images else self.players.generator
+
+    def _advance(self, bar) -> str:
+        losses = self._step()
+        self.losses.append(losses)
+        self.step += 1
+        self.seconds = time.monotonic() - self.started
+        if self.step % 20 == 0 or self.step == 1:
+            self._show(bar, losses)
+            if not all(math.isfinite(float(value)) for value in losses.values()):
+                warnings.warn(find_faults(torch.tensor([math.nan]), *[self.silence] * 4)[0], TrainingWarning, 4)
+                return "NaN"
+        if self.seconds - self.sampled_at >= 60 * self.intervals.samples:
+            self._sample()
+        if self.seconds - self.saved_at >= 60 * self.intervals.checkpoint or self.step % self._epoch_save() == 0:
+            self._save()
+        return ""
+
+    def _step(self) -> dict[str, Tensor]:
+        train, players = self.config.train, self.players
+        real, y = self.dataset.batch(draw_items(self.dataset, train, self.step, self.rng))
+        real, y = real.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
+        z = torch.randn((2, len(y), self.config.model.z_dim), generator=self.rng).to(self.device)
+
+        def augmented(x: Tensor) -> Tensor:
+            return augment(x, train.augmentations, self.silence, self.rng)
+
+        players.generator.train()
+        losses = train_step_d(players, real, y, z[0], augmented, train, self.step)
+        losses |= train_step_g(players, y, z[1], augmented)
+        if train.ema_half_life_images:
+            half_life = min(train.ema_half_life_images, 0.5 * (self.step + 1) * train.batch_size)  # short at first
+            update_average(players.average, players.generator, 0.5 ** (train.batch_size / half_life))
+        return losses
+
+    def _resume(self) -> None:
+        state, problems = load_newest_checkpoint(self.folder / "checkpoints")
+        for problem in problems:
+            warnings.warn(problem, TrainingWarning, stacklevel=4)
+        if state is None:
+            print(f"a new run: step 0 of {self.folder}")
+            return
+        differences = _differences(json.loads(state["identity"]), json.loads(identity(self.config)))
+        if differences:
+            raise CheckpointError(
+                f"{self.folder} was trained with other settings ({'; '.join(differences)}): use them again, choose "
+                "another run folder, or start over with restart=True"
+            )
+        self.players.load(state["players"])
+        self.rng.set_state(state["rng"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        drop_lines_after(self.folder / "metrics.jsonl", self.step)
+        print(f"continuing from step {self.step}, {self.seconds / 60:.1f} minutes into {self.folder}")
+
+    def _save(self) -> None:
+        state = {
+            "identity": identity(self.config),
+            "players": self.players.state(),
+            "rng": self.rng.get_state(),
+            "step": self.step,
+            "seconds": self.seconds,
+        }
+        if self.losses:
+            append_metrics(self.folder / "metrics.jsonl", self._loss_line())
+        save_checkpoint(state, self.folder / "checkpoints", self.step)
+        self.saved_at = self.seconds
+
+    def _sample(self) -> None:
+        z, labels = self.fixed
+        network = self.listened.eval()
+        with torch.no_grad():
+            generated = network(z, one_hot(labels, self.dataset.n_classes))
+        real, real_y = self.dataset.batch(torch.arange(0, len(self.dataset), max(1, len(self.dataset) // 256)))
+        faults = find_faults(generated.cpu(), labels.cpu(), real, real_y.argmax(dim=1), self.silence)
+        for fault in faults if self.step >= FIRST_CHECK_STEP else ():
+            warnings.warn(f"step {self.step}: {fault}", TrainingWarning, stacklevel=5)
+        if self.on_samples:
+            self.on_samples(self.step, network)
+        self.sampled_at = self.seconds = time.monotonic() - self.started
+
+    def _finish(self) -> None:
+        if self.step and self.losses:
+            self._sample()
+            self._save()
+
+    def _loss_line(self) -> dict:
+        line = {"kind": "training", "step": self.step, "epoch": round(self.step / self.per_epoch, 2)}
+        for name in LOSS_NAMES:
+            values = [float(losses[name]) for losses in self.losses if name in losses]
+            line |= {name: round(sum(values) / len(values), 4)} if values else {}
+        self.losses = []
+        return line | {"minutes": round(self.seconds / 60, 3)}
+
+    def _limit_reached(self) -> str:
+        if self.limits.minutes and self.seconds >= 60 * self.limits.minutes:
+            return "minutes"
+        if self.step >= self.limits.total_steps(self.per_epoch):
+            return "epochs" if self.step == self.limits.epochs * self.per_epoch else "steps"
+        return ""
+
+    def _epoch_save(self) -> int:
+        """Steps between the checkpoints at an epoch's end: whole epochs, at least a hundred steps apart."""
+        return self.per_epoch * math.ceil(100 / self.per_epoch)
+
+    def _total(self) -> float:
+        return round(60 * self.limits.minutes) if self.limits.minutes else self.limits.total_steps(self.per_epoch)
+
+    def _done(self) -> float:
+        return min(round(self.seconds), self._total()) if self.limits.minutes else self.step
+
+    def _unit(self) -> str:
+        return "s" if self.limits.minutes else "step"
+
+    def _show(self, bar, losses: dict[str, Tensor]) -> None:
+        bar.set_postfix_str(
+            f"step {self.step}, D {float(losses['loss_d']):.2f}, G {float(losses['loss_g']):.2f}", refresh=False
+        )
+        bar.update(self._done() - bar.n)
+
+
+def fixed_batch(model: ModelConfig, dataset, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The noise (B, z_dim) and labels (B,) that show progress: a few sounds of every class, always the same."""
+    labels = torch.arange(dataset.n_classes).repeat_interleave(SOUNDS_PER_CLASS)
+    z = torch.randn((len(labels), model.z_dim), generator=torch.Generator().manual_seed(0))
+    return z.to(device), labels.to(device)
+
+
+def one_hot(labels: Tensor, n_classes: int) -> Tensor:
+    """Labels (B,) to float one-hot rows (B, n_classes)."""
+    return nn.functional.one_hot(labels, n_classes).float()
+
+
+def identity(config: RunConfig) -> str:
+    """What must be the same for a checkpoint to be continued, as JSON."""
+    parts = {name: json.loads(to_json(getattr(config, name))) for name in ("audio", "model", "train")}
+    return json.dumps(parts | {"classes": list(config.classes)})
+
+
+def _differences(before: dict, now: dict) -> list[str]:
+    found = [f"classes {before['classes']}, not {now['classes']}"] if before["classes"] != now["classes"] else []
+    for part, field in itertools.product(
+        ("audio", "model", "train"), {k for p in now.values() if isinstance(p, dict) for k in p}
+    ):
+        old, new = before[part].get(field), now[part].get(field)
+        if old != new:
+            found.append(f"{part}.{field} {old!r}, not {new!r}")
+    return found
+
+
+def _adam(network: nn.Module, learning_rate: float, train: TrainConfig) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), lr=learning_rate, betas=(train.beta1, train.beta2), eps=1e-8)
+
+
+def _update(optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler, loss: Tensor) -> None:
+    optimiser.zero_grad(set_to_none=True)
+    scaler.scale(loss).backward()
+    scaler.step(optimiser)
