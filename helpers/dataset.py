@@ -77,6 +77,11 @@ class ClipCache:
         for chunk in np.array_split(self.indices(split), max(1, len(self.indices(split)) // READ_CLIPS)):
             yield torch.from_numpy(self.features[chunk].astype(np.float32)), torch.from_numpy(self.labels[chunk])
 
+    def split(self, split: str) -> tuple[Tensor, Tensor]:
+        """All of one split at once: compressed mels (N, n_mels, n_frames) float32 and labels (N,)."""
+        features, labels = zip(*self.batches(split), strict=True)
+        return torch.cat(features), torch.cat(labels)
+
     def waveform(self, clip: int) -> np.ndarray:
         """The recording behind a clip, (clip_samples,), cropped or padded as the network saw it."""
         row = self.audit[self.file_index[clip]]
@@ -121,6 +126,16 @@ def open_clips(config: RunConfig, data_dir: Path, cache_dir: Path, work_dir: Pat
     return prepare_clips(source.folder, config.audio, data, data_dir, cache_dir, progress)
 
 
+def open_judging_clips(
+    config: RunConfig, data_dir: Path, cache_dir: Path, work_dir: Path, progress=None
+) -> ClipCache:
+    """The same clips in the features that every recipe is judged in. Raises SourceError, DatasetError."""
+    audio = config.audio.for_judging()
+    digest = config.data.digest if audio == config.audio else ""
+    judged = dataclasses.replace(config, audio=audio, data=dataclasses.replace(config.data, digest=digest))
+    return open_clips(judged, data_dir, cache_dir, work_dir, progress)
+
+
 def prepare_clips(
     folder: Path, audio: AudioConfig, data: DataConfig, data_dir: Path, cache_dir: Path, progress=None
 ) -> ClipCache:
@@ -150,7 +165,7 @@ def prepare_clips(
 def list_files(folder: Path) -> list[tuple[str, int, int]]:
     """Every visible file below the class folders: relative path, size in bytes, time of change in ns; sorted."""
     found = []
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in os.walk(folder, followlinks=True):
         folders[:] = sorted(f for f in folders if not f.startswith((".", "__MACOSX")))
         if Path(parent) == Path(folder):
             continue

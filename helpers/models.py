@@ -76,6 +76,9 @@ class ResidualGenerator(nn.Module):
             for n_in, n_out in zip(widths, [*widths[1:], finest], strict=True)
         )
         self.to_spectrogram = nn.Conv2d(finest, 1, 3, padding=1)
+        keep_scale(self)
+        for block in self.blocks:
+            nn.init.zeros_(block.conv2.weight)  # each residual path starts at nothing
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         """Latents (B, z_dim) and one-hot labels (B, n_classes) to spectrograms (B, 1, n_mels, n_frames)."""
@@ -100,6 +103,7 @@ class ProjectionDiscriminator(nn.Module):
         n_features = widths[-1] * (n_mels // 16)  # time is averaged away, frequency is kept
         self.head = nn.Linear(n_features, 1)
         self.projection = nn.Linear(n_classes, n_features, bias=False)
+        keep_scale(self)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Spectrograms (B, 1, n_mels, n_frames) and one-hot labels (B, n_classes) to logits (B,)."""
@@ -110,6 +114,14 @@ class ProjectionDiscriminator(nn.Module):
         h = h.mean(dim=3).flatten(1)  # (B, 8C · H/16)
         match = (self.projection(y) * h).sum(dim=1) / math.sqrt(h.shape[1])
         return self.head(h).squeeze(1) + match
+
+
+def keep_scale(network: nn.Module) -> None:
+    """Initialise convolutions so that signals keep their size from layer to layer (He et al. 2015, eq. 14)."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, a=0.2)
+            nn.init.zeros_(layer.bias)
 
 
 def pixel_norm(x: Tensor) -> Tensor:
@@ -146,14 +158,13 @@ def make_discriminator(model: ModelConfig, audio: AudioConfig, n_classes: int) -
 
 
 class _ConditionalBlock(nn.Module):
-    """Two convolutions on a residual path that starts at zero; (B, C, H, W) and (B, D) to (B, C, H, W)."""
+    """Two convolutions on a residual path; (B, C, H, W) and (B, D) to (B, C, H, W)."""
 
     def __init__(self, channels: int, condition_dim: int):
         super().__init__()
         self.scale_shift = nn.Linear(condition_dim, 2 * channels)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
-        nn.init.zeros_(self.conv2.weight)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.scale_shift(condition)[:, :, None, None].chunk(2, dim=1)  # each (B, C, 1, 1)

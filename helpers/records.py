@@ -16,6 +16,15 @@ def read_metrics(path: Path, kind: str) -> list[dict]:
     return [values for values in map(_parse_line, lines) if values.get("kind") == kind]
 
 
+def compare_runs(folder: Path, source: str) -> list[dict]:
+    """The newest quality line of every run in `folder` that was trained on the recordings `source`."""
+    newest = []
+    for path in sorted(folder.glob("*/metrics.jsonl")):
+        lines = [line for line in read_metrics(path, "quality") if line.get("source") == source]
+        newest += [{"run": path.parent.name} | lines[-1]] if lines else []
+    return newest
+
+
 def _parse_line(line: str) -> dict:
     try:
         return json.loads(line)

@@ -29,6 +29,10 @@ SOUNDS_PER_CLASS = 4  # in the fixed batch that shows progress
 LOSS_NAMES = ("loss_d", "loss_g", "r1")
 
 
+class TrainingError(RuntimeError):
+    """Training that left nothing to listen to; the message says what to change."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """When training stops: at whichever is given and reached first. 0 is no limit; all are totals of the run."""
@@ -104,8 +108,9 @@ def train_gan(
 
     Writes folder/checkpoints and folder/metrics.jsonl; on_samples(step, generator) is called at each interval
     with the generator that would be listened to. Ctrl-C or the stop button saves and returns. Warns with
-    TrainingWarning of silence, collapse and NaN; NaN ends training and is never saved.
-    Raises ConfigError without a limit, CheckpointError if the checkpoint is of another configuration.
+    TrainingWarning of silence, collapse and NaN; NaN ends training at the last good
+    checkpoint and is never saved.
+    Raises TrainingError if it diverged before there was one, ConfigError without a limit, CheckpointError if the checkpoint is of another configuration.
     """
     return _Trainer(dataset, config, folder, device, limits, intervals, precision, on_samples).run()
 
@@ -190,7 +195,9 @@ class _Trainer:
                     stopped_by = self._limit_reached() or self._advance(bar)
             except KeyboardInterrupt:
                 stopped_by = "you"
-        if stopped_by != "NaN":
+        if stopped_by == "NaN":
+            self._go_back()
+        else:
             self._finish()
         return TrainResult(self.listened, self.step, self.step / self.per_epoch, self.seconds, stopped_by)
 
@@ -250,6 +257,11 @@ class _Trainer:
         self.step, self.seconds = state["step"], state["seconds"]
         drop_lines_after(self.folder / "metrics.jsonl", self.step)
         print(f"continuing from step {self.step}, {self.seconds / 60:.1f} minutes into {self.folder}")
+
+    def _go_back(self) -> None:
+        if load_newest_checkpoint(self.folder / "checkpoints")[0] is None:
+            raise TrainingError("training diverged before its first checkpoint: halve learning_rate and run again")
+        self._resume()
 
     def _save(self) -> None:
         state = {

@@ -1,0 +1,114 @@
+"""What the notebooks can be told: each parameter's kind and range, checked before anything runs."""
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+from helpers.config import PRESETS, RECIPES, ConfigError
+from helpers.inversion import METHODS
+
+INJECTED = "# Parameters"  # the first line of the cell that papermill adds
+MOST = 10**9
+
+
+class ParameterError(ConfigError):
+    """A parameter that does not exist, has the wrong kind, or is out of range."""
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter: its kind, and its range or choices."""
+
+    kind: type
+    low: float = 0
+    high: float = MOST
+    choices: tuple[str, ...] = ()
+
+    def check(self, name: str, value):
+        """The value in its kind; ParameterError says what was expected and what came."""
+        if self.kind is bool:
+            return self._require(isinstance(value, bool), name, value, "True or False")
+        if self.kind is str:
+            allowed = f"one of {', '.join(self.choices)}" if self.choices else "text in quotes"
+            fits = isinstance(value, str) and (not self.choices or value in self.choices)
+            return self._require(fits, name, value, allowed)
+        numeric = isinstance(value, (int, float) if self.kind is float else int) and not isinstance(value, bool)
+        words = f"a {'whole ' if self.kind is int else ''}number from {self.low:g} to {self.high:g}"
+        return self.kind(self._require(numeric and self.low <= value <= self.high, name, value, words))
+
+    def _require(self, fits: bool, name: str, value, expected: str):
+        if fits:
+            return value
+        hint = ""
+        if isinstance(value, str) and self.kind is bool:
+            hint = " With papermill write True or False, with a capital."
+        elif isinstance(value, str) and self.kind in (int, float):
+            hint = " With papermill write a plain number: 0.0001 or 1.0e-4; 1e-4 is read as text."
+        raise ParameterError(f"parameter {name} must be {expected}; got {type(value).__name__} {value!r}.{hint}")
+
+
+COMMON = {"run_dir": Parameter(str), "use_drive": Parameter(bool)}
+SEED = Parameter(int, high=2**31 - 1)
+NOTEBOOKS: dict[str, dict[str, Parameter]] = {
+    "01_data": {
+        **COMMON,
+        "data_source": Parameter(str),
+        "preset": Parameter(str, choices=tuple(PRESETS)),
+        "recipe": Parameter(str, choices=tuple(RECIPES)),
+        "sample_rate": Parameter(int, high=192_000),
+        "n_fft": Parameter(int, high=16_384),
+        "hop_length": Parameter(int, high=8_192),
+        "n_mels": Parameter(int, high=1_024),
+        "n_frames": Parameter(int, high=8_192),
+        "slice_long": Parameter(bool),
+        "max_clips_per_class": Parameter(int),
+        "holdout": Parameter(str),
+        "kit_clips": Parameter(int, low=8, high=100_000),
+        "seed": SEED,
+    },
+    "02_models": {**COMMON, "timed_steps": Parameter(int, low=1, high=1_000)},
+    "03_train": {
+        **COMMON,
+        "minutes": Parameter(float, high=100_000),
+        "epochs": Parameter(int),
+        "steps": Parameter(int),
+        "batch_size": Parameter(int, high=4_096),
+        "learning_rate": Parameter(float, high=0.1),
+        "precision": Parameter(str, choices=("auto", "fp32", "bf16", "fp16")),
+        "checkpoint_minutes": Parameter(float, low=0.01, high=10_000),
+        "sample_minutes": Parameter(float, low=0.01, high=10_000),
+        "restart": Parameter(bool),
+    },
+    "04_listen": {
+        **COMMON,
+        "sounds_per_class": Parameter(int, low=1, high=1_000),
+        "truncation": Parameter(float, low=0.05, high=3),
+        "seed": SEED,
+        "inversion": Parameter(str, choices=METHODS),
+        "griffin_lim_iterations": Parameter(int, low=1, high=1_000),
+        "judge_epochs": Parameter(int, low=1, high=1_000),
+    },
+}
+
+
+def read_parameters(notebook: str, variables: Mapping, history: Sequence[str] = ()) -> SimpleNamespace:
+    """The checked parameters of a notebook, from its variables (`globals()`) and its executed cells (`In`).
+
+    Raises ParameterError for an injected name the notebook does not have, a wrong kind, or a value out of range.
+    """
+    known = NOTEBOOKS[notebook]
+    unknown = sorted(_injected_names(history) - set(known))
+    if unknown:
+        raise ParameterError(
+            f"{notebook} has no parameter {', '.join(unknown)}; it has {', '.join(known)}. Nothing was run."
+        )
+    return SimpleNamespace(**{name: parameter.check(name, variables[name]) for name, parameter in known.items()})
+
+
+def _injected_names(history: Sequence[str]) -> set[str]:
+    cells = [cell for cell in history if cell.lstrip().startswith(INJECTED)]
+    targets = [
+        t for cell in cells for node in ast.parse(cell).body if isinstance(node, ast.Assign) for t in node.targets
+    ]
+    return {target.id for target in targets if isinstance(target, ast.Name)}

@@ -1,0 +1,164 @@
+"""Where the notebooks run: Colab or not, Drive or not, the run folder's paths, device, precision, seeds, versions."""
+
+import os
+import platform
+import random
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from helpers import __version__
+from helpers.config import ConfigError, RunConfig
+
+PROJECT = Path(__file__).resolve().parent.parent
+DRIVE = Path("/content/drive")
+COLAB_HOSTNAME = Path("/var/colab/hostname")  # Kaggle sets Colab's environment variables too, but has no such file
+SHOWN_PACKAGES = ("torch", "torchaudio", "numpy", "soundfile", "ipywidgets", "papermill")
+
+
+class RunError(RuntimeError):
+    """A run folder or a machine that is not ready; the message says what to do first."""
+
+
+@dataclass(frozen=True)
+class RunPaths:
+    """The files of one run. The folder moves as a whole; `cache` and `work` are on the local disk."""
+
+    root: Path
+    cache: Path
+    work: Path  # extracted, made and downloaded recordings
+
+    config = property(lambda self: self.root / "config.json")
+    data = property(lambda self: self.root / "data")
+    checkpoints = property(lambda self: self.root / "checkpoints")
+    generator = property(lambda self: self.root / "generator.safetensors")
+    metrics = property(lambda self: self.root / "metrics.jsonl")
+    samples = property(lambda self: self.root / "samples")
+    sounds = property(lambda self: self.root / "sounds")
+    pictures = property(lambda self: self.root / "pictures")
+    notebooks = property(lambda self: self.root / "notebooks")
+
+    def read_config(self, written_by: str = "01_data") -> RunConfig:
+        """The run's configuration; RunError names the notebook to run first if there is none."""
+        if not self.config.exists():
+            raise RunError(f"no {self.config}: run {written_by} first, with the same run_dir and use_drive")
+        return RunConfig.from_json(self.config.read_text(encoding="utf-8"))
+
+    def restart(self) -> None:
+        """Forget what was trained: checkpoints, metrics, samples and the generator; the data stays."""
+        for folder in (self.checkpoints, self.samples):
+            shutil.rmtree(folder, ignore_errors=True)
+        for file in (self.metrics, self.generator):
+            file.unlink(missing_ok=True)
+
+    def write_config(self, config: RunConfig) -> None:
+        """Save the run's configuration so that a kill leaves the old one or the new one."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        partial = self.config.with_suffix(".partial")
+        partial.write_text(config.to_json(), encoding="utf-8")
+        os.replace(partial, self.config)
+
+
+def in_colab() -> bool:
+    """Whether this is a Colab runtime."""
+    return COLAB_HOSTNAME.exists()
+
+
+def mount_drive() -> Path:
+    """Google Drive's folder `MyDrive`, mounted if it is not yet. Raises RunError where that cannot be."""
+    my_drive = DRIVE / "MyDrive"
+    if my_drive.is_dir():
+        return my_drive
+    if not in_colab():
+        raise RunError("use_drive=True works on Colab only: set it to False and give run_dir as a local folder")
+    if not _has_frontend():
+        raise RunError("Drive cannot be mounted without a person to allow it: mount it first, or use_drive=False")
+    from google.colab import drive
+
+    drive.mount(str(DRIVE))
+    return my_drive
+
+
+def open_run(run_dir: str, use_drive: bool = False) -> RunPaths:
+    """The paths of a run. A relative run_dir lies in Drive's `class-sounds` folder, or in the project's folder."""
+    if not run_dir.strip():
+        raise ConfigError("run_dir must name a folder, as in runs/demo; got an empty text")
+    root = Path(run_dir).expanduser()
+    if not root.is_absolute():
+        root = (mount_drive() / "class-sounds" if use_drive else PROJECT) / root
+    elif use_drive:
+        mount_drive()
+    on_drive = root.is_relative_to(DRIVE)
+    work = PROJECT / "data"
+    return RunPaths(root, work / "cache" / root.name if on_drive else root / "data", work)
+
+
+def resolve_source(data_source: str, use_drive: bool) -> tuple[str, bool]:
+    """The absolute form of a data source, and whether it is to be staged because it lies on Drive.
+
+    A relative path that does not exist here is looked for in the project's folder, then in Drive.
+    """
+    if use_drive:
+        mount_drive()
+    for base in (Path.cwd(), PROJECT, DRIVE / "MyDrive"):
+        candidate = base / Path(data_source).expanduser()
+        if data_source and candidate.exists():
+            return str(candidate.resolve()), candidate.resolve().is_relative_to(DRIVE)
+    return data_source, False
+
+
+def pick_device() -> torch.device:
+    """The first CUDA device, or the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def pick_precision(wanted: str, device: torch.device) -> str:
+    """The precision that "auto" means: bf16 from compute capability 8, fp16 on older GPUs, fp32 on a CPU.
+
+    A T4 claims bf16 but emulates it, so the capability decides.
+    """
+    if wanted != "auto":
+        return wanted
+    if device.type != "cuda":
+        return "fp32"
+    return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python's, numpy's and torch's global generators."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002 (libraries that use the global generator)
+    torch.manual_seed(seed)
+
+
+def versions() -> dict[str, str]:
+    """The versions that make a run."""
+    found = {"class-sounds": __version__, "python": platform.python_version()}
+    for name in SHOWN_PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def describe() -> str:
+    """A few lines for a notebook's first cell: versions, device, precision."""
+    device = pick_device()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"CPU, {os.cpu_count()} cores"
+    lines = ["  ".join(f"{package} {number}" for package, number in versions().items())]
+    return "\n".join([*lines, f"device {name}, precision {pick_precision('auto', device)}, project at {PROJECT}"])
+
+
+def _has_frontend() -> bool:
+    """Whether somebody sits before the notebook; papermill and nbval allow no questions."""
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    asks = getattr(getattr(shell, "kernel", None), "_allow_stdin", False)
+    return bool(asks) and "google.colab" in sys.modules

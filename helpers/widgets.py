@@ -1,0 +1,39 @@
+"""The panel of 04_listen, from widgets that ipywidgets 7.7 and 8 both have."""
+
+import ipywidgets
+import torch
+from IPython.display import display
+
+from helpers.checkpoints import SoundGenerator
+from helpers.inversion import MelInverter
+from helpers.plots import printable, spectrogram_grid
+from helpers.sampling import NO_TRUNCATION, draw_latents, generate_sounds, player
+
+
+def sound_panel(
+    generator: SoundGenerator, inverter: MelInverter, seed: int = 0, truncation: float = NO_TRUNCATION
+) -> ipywidgets.VBox:
+    """Class, seed, truncation and a button that generates, draws and plays one sound."""
+    names = [(printable(name), index) for index, name in enumerate(generator.classes)]
+    class_choice = ipywidgets.Dropdown(options=names, value=0, description="class")
+    seed_choice = ipywidgets.BoundedIntText(value=seed, min=0, max=2**31 - 1, description="seed")
+    truncation_choice = ipywidgets.FloatSlider(
+        value=truncation, min=0.1, max=NO_TRUNCATION, step=0.1, description="truncation"
+    )
+    button, output = ipywidgets.Button(description="Generate", icon="play"), ipywidgets.Output()
+
+    def generate(_) -> None:
+        z = draw_latents(1, generator.model.z_dim, seed_choice.value, truncation_choice.value)
+        label = class_choice.value
+        sounds = generate_sounds(generator, z, torch.tensor([label]), inverter)
+        title = f"{generator.classes[label]}, seed {seed_choice.value}"
+        output.clear_output(wait=True)
+        with output:
+            display(spectrogram_grid(sounds.compressed, generator.audio, [title]))
+            display(player(sounds.waveforms[0], sounds.sample_rate))
+        seed_choice.value += 1
+
+    button.on_click(generate)
+    return ipywidgets.VBox(
+        [ipywidgets.HBox([class_choice, seed_choice]), ipywidgets.HBox([truncation_choice, button]), output]
+    )
