@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from helpers.augment import augment
 from helpers.checkpoints import SoundGenerator
 from helpers.config import AudioConfig
+from helpers.dataset import ClipCache
 from helpers.features import MelExtractor, Normaliser
 from helpers.inversion import MelInverter
 from helpers.sampling import draw_latents, generate_sounds
@@ -23,7 +24,7 @@ TRUSTED_ACCURACY = 0.97  # of the judge on real held-out clips; below it its ver
 class JudgeNetwork(nn.Module):
     """A small convolutional classifier; its last hidden layer is the space distances are taken in."""
 
-    def __init__(self, n_classes: int):
+    def __init__(self, n_classes: int, n_mels: int):
         super().__init__()
         layers = []
         for n_in, n_out in zip((1, 24, 32, 64), (24, 32, 64, FEATURE_DIM), strict=True):
@@ -31,7 +32,7 @@ class JudgeNetwork(nn.Module):
             layers += [nn.Conv2d(n_in, n_out, size, stride, size // 2), nn.BatchNorm2d(n_out), nn.ReLU()]
             layers += [nn.MaxPool2d(2)] if stride == 1 else []
         self.layers = nn.Sequential(*layers)
-        self.mix = nn.Sequential(nn.LazyLinear(FEATURE_DIM), nn.ReLU())
+        self.mix = nn.Sequential(nn.Linear(2 * FEATURE_DIM * (n_mels // 16), FEATURE_DIM), nn.ReLU())
         self.head = nn.Linear(FEATURE_DIM, n_classes)
 
     def features(self, x: Tensor) -> Tensor:
@@ -78,8 +79,7 @@ def train_judge(
     """Train the judge on real training clips only: compressed mels (N, n_mels, n_frames) and labels (N,)."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = JudgeNetwork(n_classes).to(memory_format=torch.channels_last)
-        network(torch.zeros(2, 1, audio.n_mels, audio.n_frames))  # sizes the lazy layer
+        network = JudgeNetwork(n_classes, audio.n_mels).to(memory_format=torch.channels_last)
         rng = torch.Generator().manual_seed(seed)
         x, batches = normaliser.normalise(compressed), epochs * max(1, len(labels) // 32)
         optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.01)
@@ -94,6 +94,11 @@ def train_judge(
             optimiser.step()
             schedule.step()
     return Judge(network.eval(), MelExtractor(audio), normaliser)
+
+
+def enough_to_measure(clips: ClipCache) -> bool:
+    """Whether enough is held out, and enough is left, for a Fréchet distance."""
+    return min(len(clips.indices("train")), len(clips.indices("test"))) >= 2
 
 
 def accuracy(predicted: Tensor, labels: Tensor) -> float:

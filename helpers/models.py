@@ -55,10 +55,9 @@ class CGAN_Discriminator(nn.Module):  # noqa: N801
 
 
 class ResidualGenerator(nn.Module):
-    """Residual stages at four resolutions, each normalised and scaled by the latent and the class.
+    """Residual stages at four resolutions, each normalised over the batch and scaled by the latent and the class.
 
-    Conditional scale and shift after a norm without batch statistics (PixelNorm, Karras et al. 2018): what a
-    sound is does not depend on the others in its batch, and an average of the weights needs no buffers.
+    Conditional batch norm with the latent at every stage is BigGAN's (Brock et al. 2019, appendix B).
     """
 
     def __init__(self, z_dim: int, n_classes: int, n_mels: int, n_frames: int, width: int, embedding_dim: int):
@@ -75,10 +74,9 @@ class ResidualGenerator(nn.Module):
             nn.ConvTranspose2d(n_in, n_out, 4, stride=2, padding=1)
             for n_in, n_out in zip(widths, [*widths[1:], finest], strict=True)
         )
+        self.last_norm = nn.BatchNorm2d(finest)
         self.to_spectrogram = nn.Conv2d(finest, 1, 3, padding=1)
         keep_scale(self)
-        for block in self.blocks:
-            nn.init.zeros_(block.conv2.weight)  # each residual path starts at nothing
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         """Latents (B, z_dim) and one-hot labels (B, n_classes) to spectrograms (B, 1, n_mels, n_frames)."""
@@ -86,7 +84,7 @@ class ResidualGenerator(nn.Module):
         h = self.fc(condition).view(-1, *self.first_map)  # (B, C, H/16, W/16)
         for block, upsample in zip(self.blocks, self.upsamplers, strict=True):
             h = upsample(block(h, condition))  # (B, C', 2H', 2W')
-        return self.to_spectrogram(F.leaky_relu(pixel_norm(h), 0.2))
+        return self.to_spectrogram(F.leaky_relu(self.last_norm(h), 0.2))
 
 
 class ProjectionDiscriminator(nn.Module):
@@ -157,20 +155,32 @@ def make_discriminator(model: ModelConfig, audio: AudioConfig, n_classes: int) -
     return ProjectionDiscriminator(n_classes, audio.n_mels, audio.n_frames, model.discriminator_width)
 
 
+class _ConditionalNorm(nn.Module):
+    """Batch norm whose scale and shift come from the latent and the class; (B, C, H, W), (B, D) to (B, C, H, W)."""
+
+    def __init__(self, channels: int, condition_dim: int):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.scale_shift = nn.Linear(condition_dim, 2 * channels)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        scale, shift = self.scale_shift(condition)[:, :, None, None].chunk(2, dim=1)  # each (B, C, 1, 1)
+        return self.norm(x) * (1 + scale) + shift
+
+
 class _ConditionalBlock(nn.Module):
     """Two convolutions on a residual path; (B, C, H, W) and (B, D) to (B, C, H, W)."""
 
     def __init__(self, channels: int, condition_dim: int):
         super().__init__()
-        self.scale_shift = nn.Linear(condition_dim, 2 * channels)
+        self.norm1 = _ConditionalNorm(channels, condition_dim)
         self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.norm2 = _ConditionalNorm(channels, condition_dim)
         self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        scale, shift = self.scale_shift(condition)[:, :, None, None].chunk(2, dim=1)  # each (B, C, 1, 1)
-        h = pixel_norm(x) * (1 + scale) + shift
-        h = self.conv1(F.leaky_relu(h, 0.2))
-        return x + self.conv2(F.leaky_relu(pixel_norm(h), 0.2))
+        h = self.conv1(F.leaky_relu(self.norm1(x, condition), 0.2))
+        return x + self.conv2(F.leaky_relu(self.norm2(h, condition), 0.2))
 
 
 class _DownBlock(nn.Module):

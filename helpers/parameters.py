@@ -92,13 +92,13 @@ NOTEBOOKS: dict[str, dict[str, Parameter]] = {
 }
 
 
-def read_parameters(notebook: str, variables: Mapping, history: Sequence[str] = ()) -> SimpleNamespace:
-    """The checked parameters of a notebook, from its variables (`globals()`) and its executed cells (`In`).
+def read_parameters(notebook: str, variables: Mapping) -> SimpleNamespace:
+    """The checked parameters of a notebook from its variables, `globals()`, where `In` lists its executed cells.
 
     Raises ParameterError for an injected name the notebook does not have, a wrong kind, or a value out of range.
     """
     known = NOTEBOOKS[notebook]
-    unknown = sorted(_injected_names(history) - set(known))
+    unknown = sorted(_injected_names(variables.get("In", ())) - set(known))
     if unknown:
         raise ParameterError(
             f"{notebook} has no parameter {', '.join(unknown)}; it has {', '.join(known)}. Nothing was run."

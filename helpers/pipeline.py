@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import re
 import sys
 import time
@@ -13,13 +14,14 @@ from helpers.parameters import NOTEBOOKS
 from helpers.records import read_metrics
 from helpers.runtime import PROJECT, RunPaths, open_run, resolve_source
 
-QUIET = ("Executing Cell", "Ending Cell", "Executing notebook", "Input Notebook", "Output Notebook")
+QUIET = ("Executing", "Ending Cell", "Input Notebook", "Output Notebook", "Working directory", "<", "VBox(", "0.00s")
 
 
 def main() -> int:
     """Run the notebooks as the command line asks; 0 if all went well."""
     arguments = _parse_arguments()
     _stream_outputs()
+    os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # else every kernel warns of its debugger
     source, _ = resolve_source(arguments.data, use_drive=False)
     run = open_run(arguments.run or f"runs/{run_name(arguments.data, arguments.preset, arguments.recipe)}")
     parameters = {

@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -110,7 +111,8 @@ def train_gan(
     with the generator that would be listened to. Ctrl-C or the stop button saves and returns. Warns with
     TrainingWarning of silence, collapse and NaN; NaN ends training at the last good
     checkpoint and is never saved.
-    Raises TrainingError if it diverged before there was one, ConfigError without a limit, CheckpointError if the checkpoint is of another configuration.
+    Raises TrainingError if it diverged before there was one, ConfigError without a limit, CheckpointError if
+    the checkpoint is of another configuration.
     """
     return _Trainer(dataset, config, folder, device, limits, intervals, precision, on_samples).run()
 
@@ -148,10 +150,10 @@ def train_step_g(players: Players, y: Tensor, z: Tensor, augmented: Callable) ->
 
 @torch.no_grad()
 def update_average(average: nn.Module, generator: nn.Module, decay: float) -> None:
-    """Move `average` towards `generator` by 1 - decay; buffers (batch statistics) are copied."""
-    torch._foreach_lerp_(list(average.parameters()), list(generator.parameters()), 1 - decay)
-    for ours, theirs in zip(average.buffers(), generator.buffers(), strict=True):
-        ours.copy_(theirs)
+    """Move the weights and batch statistics of `average` towards those of `generator` by 1 - decay."""
+    ours, theirs = average.state_dict(), generator.state_dict()
+    moving = [name for name, value in ours.items() if value.is_floating_point()]
+    torch._foreach_lerp_([ours[name] for name in moving], [theirs[name] for name in moving], 1 - decay)
 
 
 def draw_items(dataset, train: TrainConfig, step: int, rng: torch.Generator) -> Tensor:
@@ -227,10 +229,7 @@ class _Trainer:
         real, y = self.dataset.batch(draw_items(self.dataset, train, self.step, self.rng))
         real, y = real.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
         z = torch.randn((2, len(y), self.config.model.z_dim), generator=self.rng).to(self.device)
-
-        def augmented(x: Tensor) -> Tensor:
-            return augment(x, train.augmentations, self.silence, self.rng)
-
+        augmented = partial(augment, names=train.augmentations, silence=self.silence, generator=self.rng)
         players.generator.train()
         losses = train_step_d(players, real, y, z[0], augmented, train, self.step)
         losses |= train_step_g(players, y, z[1], augmented)

@@ -1,0 +1,91 @@
+"""Shared by the tests: a tiny geometry, a folder of made sounds, its clips, and tiny runs of both recipes."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from helpers.checkpoints import SoundGenerator
+from helpers.config import RECIPES, AudioConfig, DataConfig, ModelConfig, RunConfig
+from helpers.dataset import TrainAudioSpectrogramDataset, fit_to, prepare_clips
+from helpers.models import make_generator
+
+RATE = 8_000
+N_EACH = 8  # recordings a class
+
+
+def make_sound(kind: str, rng: np.random.Generator, n_samples: int = 800) -> np.ndarray:
+    """A decaying low tone, high tone or burst of noise, float32 (n_samples,)."""
+    time = np.arange(n_samples) / RATE
+    envelope = np.exp(-time / rng.uniform(0.02, 0.06)) * rng.uniform(0.4, 0.9)
+    if kind == "noise":
+        return (rng.standard_normal(n_samples) * envelope / 3).astype(np.float32)
+    hertz = rng.uniform(250, 500) if kind == "low" else rng.uniform(2000, 3000)
+    return (np.sin(2 * np.pi * hertz * time) * envelope).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def tiny_audio() -> AudioConfig:
+    return AudioConfig(sample_rate=RATE, n_fft=256, hop_length=64, n_mels=16, n_frames=16)
+
+
+@pytest.fixture(scope="session")
+def sound_folder(tmp_path_factory):
+    folder, rng = tmp_path_factory.mktemp("sounds"), np.random.default_rng(0)
+    for kind in ("high", "low", "noise"):
+        (folder / kind).mkdir()
+        for index in range(N_EACH):
+            soundfile.write(folder / kind / f"{index}.wav", make_sound(kind, rng), RATE)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tiny_audio):
+    """A function: the tiny configuration of a recipe, with fields of its training replaced."""
+
+    def make(recipe: str = "modern", **train) -> RunConfig:
+        chosen = RECIPES[recipe]
+        return RunConfig(
+            audio=dataclasses.replace(tiny_audio, **chosen["audio"]),
+            model=ModelConfig(recipe, z_dim=8, generator_width=8, discriminator_width=8, embedding_dim=4),
+            train=dataclasses.replace(chosen["train"], **{"batch_size": 4, "r1_every": 2, **train}),
+            classes=("high", "low", "noise"),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def datasets(sound_folder, tiny_run, tmp_path_factory):
+    """The training split of the made sounds in the features of each recipe."""
+    made, folder = {}, tmp_path_factory.mktemp("cache")
+    for recipe in RECIPES:
+        cache = prepare_clips(sound_folder, tiny_run(recipe).audio, DataConfig(), folder, folder)
+        made[recipe] = TrainAudioSpectrogramDataset(cache, fit_to(cache))
+    return made
+
+
+@pytest.fixture(scope="session")
+def dataset(datasets):
+    return datasets["modern"]
+
+
+@pytest.fixture(scope="session")
+def clips(dataset):
+    return dataset.cache
+
+
+@pytest.fixture
+def sound_generator(datasets, tiny_run):
+    """A function: an untrained generator of a recipe, with the statistics of the made sounds."""
+
+    def make(recipe: str = "modern", classes=("high", "low", "noise"), seed: int = 0) -> SoundGenerator:
+        run = tiny_run(recipe)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = make_generator(run.model, run.audio, len(classes)).eval()
+        return SoundGenerator(network, run.audio, run.model, tuple(classes), datasets[recipe].normaliser)
+
+    return make

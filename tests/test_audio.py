@@ -1,0 +1,199 @@
+"""Audio files: every format in, every kind of damage named, levels kept on the way out."""
+
+import math
+
+import numpy as np
+import pytest
+import soundfile
+
+from helpers.audio import (
+    SILENT_DB,
+    AudioError,
+    fit_length,
+    level_db,
+    loudest_db,
+    read_audio,
+    resample,
+    slice_starts,
+    write_wav,
+)
+
+
+def sine(hertz: float, rate: int, seconds: float = 0.5, peak: float = 0.5) -> np.ndarray:
+    return (peak * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
+
+
+def peak_hz(waveform: np.ndarray, rate: int) -> float:
+    spectrum = np.abs(np.fft.rfft(waveform * np.hanning(len(waveform))))
+    return float(np.fft.rfftfreq(len(waveform), 1 / rate)[spectrum.argmax()])
+
+
+@pytest.mark.parametrize(
+    ("name", "format", "subtype"),
+    [
+        ("a.wav", "WAV", "PCM_16"),
+        ("a.WAV", "WAV", "PCM_24"),
+        ("b.wav", "WAV", "FLOAT"),
+        ("c.wav", "WAV", "PCM_U8"),
+        ("a.flac", "FLAC", "PCM_16"),
+        ("a.ogg", "OGG", "VORBIS"),
+        ("a.Mp3", "MP3", "MPEG_LAYER_III"),
+        ("a.AIFF", "AIFF", "PCM_16"),
+    ],
+)
+def test_every_format_is_read_at_its_length_pitch_and_level(tmp_path, name, format, subtype):
+    path = tmp_path / name
+    with open(path, "wb") as file:
+        soundfile.write(file, sine(1000, 16_000), 16_000, format=format, subtype=subtype)
+    waveform, info = read_audio(path, 16_000)
+    assert waveform.dtype == np.float32 and waveform.ndim == 1
+    assert (info.sample_rate, info.n_channels) == (16_000, 1)
+    assert len(waveform) == pytest.approx(8_000, abs=1200 if subtype == "MPEG_LAYER_III" else 0)
+    assert peak_hz(waveform, 16_000) == pytest.approx(1000, abs=3)
+    assert level_db(waveform[2000:6000]) == pytest.approx(-9.03, abs=0.3)
+
+
+def test_stereo_at_96_khz_becomes_mono_at_16_khz(tmp_path):
+    path = tmp_path / "x.flac"
+    left, right = sine(1000, 96_000, 1.0, 0.6), sine(2500, 96_000, 1.0, 0.2)
+    soundfile.write(path, np.stack([left, right], axis=1), 96_000, subtype="PCM_24")
+    waveform, info = read_audio(path, 16_000)
+    assert (info.sample_rate, info.n_channels, info.duration_s) == (96_000, 2, 1.0)
+    assert waveform.shape == (16_000,)
+    assert peak_hz(waveform, 16_000) == pytest.approx(1000, abs=1)
+    middle = slice(2000, -2000)
+    expected = (sine(1000, 16_000, 1.0, 0.6) + sine(2500, 16_000, 1.0, 0.2)) / 2
+    np.testing.assert_allclose(waveform[middle], expected[middle], atol=2e-3)
+
+
+def test_resampling_down_leaves_nothing_that_would_fold_back():
+    above = resample(sine(6000, 16_000), 16_000, 8_000)
+    assert level_db(above[500:-500]) < -50
+    below = resample(sine(1000, 16_000), 16_000, 8_000)
+    assert level_db(below[500:-500]) == pytest.approx(-9.03, abs=0.1)
+
+
+def write_good(path, seconds=0.5):
+    soundfile.write(path, sine(440, 8_000, seconds), 8_000)
+    return path.read_bytes()
+
+
+def make_empty(path):
+    path.write_bytes(b"")
+
+
+def make_text(path):
+    path.write_text("this is no sound\n" * 40)
+
+
+def make_cut_header(path):
+    path.write_bytes(write_good(path)[:30])
+
+
+def make_no_samples(path):
+    soundfile.write(path, np.zeros(0, np.float32), 8_000)
+
+
+def make_nan(path):
+    samples = sine(440, 8_000)
+    samples[17] = np.nan
+    soundfile.write(path, samples, 8_000, subtype="FLOAT")
+
+
+def make_infinite(path):
+    samples = sine(440, 8_000)
+    samples[-1] = np.inf
+    soundfile.write(path, samples, 8_000, subtype="FLOAT")
+
+
+def make_noise_bytes(path):
+    path.write_bytes(np.random.default_rng(0).bytes(4096))
+
+
+def make_folder(path):
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (make_empty, "is empty"),
+        (make_text, "not readable as audio"),
+        (make_cut_header, "not readable as audio|no samples"),
+        (make_no_samples, "holds no samples"),
+        (make_nan, "not numbers"),
+        (make_infinite, "not numbers"),
+        (make_noise_bytes, "not readable as audio"),
+        (make_folder, "not readable as audio"),
+        (lambda path: None, "cannot be opened"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_a_reason(tmp_path, make, reason):
+    make(tmp_path / "x.wav")
+    with pytest.raises(AudioError, match=reason):
+        read_audio(tmp_path / "x.wav", 8_000)
+
+
+def test_a_wav_cut_in_its_samples_gives_what_is_there_and_never_more(tmp_path):
+    path = tmp_path / "x.wav"
+    path.write_bytes(write_good(path, 1.0)[: 44 + 2 * 3000])
+    waveform, info = read_audio(path, 8_000)
+    assert waveform.shape == (3000,)
+    assert info.duration_s == 3000 / 8_000
+    np.testing.assert_allclose(waveform, sine(440, 8_000, 1.0)[:3000], atol=1e-4)
+
+
+@pytest.mark.parametrize("peak", [0.01, 0.5, 1.0])
+def test_writing_keeps_the_level(tmp_path, peak):
+    path = write_wav(tmp_path / "new" / "x.wav", sine(440, 8_000, peak=peak), 8_000)
+    samples, rate = soundfile.read(path, dtype="float32")
+    assert rate == 8_000 and soundfile.info(path).subtype == "PCM_16"
+    np.testing.assert_allclose(samples, sine(440, 8_000, peak=peak), atol=1e-4)
+
+
+def test_writing_scales_down_what_would_clip(tmp_path):
+    loud = sine(440, 8_000, peak=4.0)
+    samples, _ = soundfile.read(write_wav(tmp_path / "x.wav", loud, 8_000), dtype="float32")
+    np.testing.assert_allclose(samples, loud / 4, atol=1e-4)
+    assert np.abs(samples).max() == pytest.approx(1, abs=1e-3)
+
+
+def test_writing_takes_nan_silence_and_nothing(tmp_path):
+    for waveform in (np.array([0.1, np.nan, -0.1]), np.zeros(10), np.zeros(0)):
+        samples, _ = soundfile.read(write_wav(tmp_path / "x.wav", waveform, 8_000))
+        np.testing.assert_allclose(samples, np.nan_to_num(waveform), atol=1e-4)
+
+
+def test_levels():
+    full = sine(1000, 16_000, 1.0, peak=1.0)
+    assert level_db(full) == pytest.approx(-3.01, abs=0.01)
+    assert level_db(full / 10) == pytest.approx(-23.01, abs=0.01)
+    assert level_db(np.zeros(100, np.float32)) == level_db(np.zeros(0, np.float32)) == SILENT_DB
+
+
+def test_a_click_in_a_long_silence_is_loud_somewhere():
+    waveform = np.zeros(16_000, np.float32)
+    waveform[9_000:9_100] = 0.5
+    assert loudest_db(waveform, 1000) == pytest.approx(20 * math.log10(0.5) - 10, abs=0.01)
+    assert level_db(waveform) < loudest_db(waveform, 1000) - 10
+    assert loudest_db(np.zeros(50, np.float32), 1000) == pytest.approx(SILENT_DB)
+
+
+def test_a_short_last_window_is_not_diluted_by_padding():
+    assert loudest_db(np.full(10, 0.5, np.float32), 1000) == pytest.approx(20 * math.log10(0.5), abs=0.01)
+
+
+def test_fit_length_crops_the_end_and_pads_with_silence():
+    waveform = np.arange(5, dtype=np.float32)
+    np.testing.assert_array_equal(fit_length(waveform, 3), [0, 1, 2])
+    np.testing.assert_array_equal(fit_length(waveform, 7), [0, 1, 2, 3, 4, 0, 0])
+
+
+def test_slices_leave_silence_out_and_do_not_overlap():
+    waveform = np.zeros(10_000, np.float32)
+    waveform[1_600:2_400] = 0.3  # one clip's length
+    waveform[6_000:7_600] = 0.3  # two
+    assert slice_starts(waveform, 800, -60) == [1_600, 6_000, 6_800]
+    assert slice_starts(np.zeros(10_000, np.float32), 800, -60) == []
+    assert slice_starts(np.full(2_000, 0.3, np.float32), 800, -60) == [0, 800, 1_600]
+    assert slice_starts(np.full(1_900, 0.3, np.float32), 800, -60) == [0, 800]  # 300 left: under half a clip

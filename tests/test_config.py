@@ -1,0 +1,154 @@
+"""Configuration: what presets are, what errors say, and that nothing is lost in JSON."""
+
+import dataclasses
+import json
+
+import pytest
+
+from helpers import config
+from helpers.config import AudioConfig, ConfigError, DataConfig, ModelConfig, RunConfig, TrainConfig, make_config
+from helpers.features import mel_filterbank
+
+
+@pytest.mark.parametrize(("preset", "seconds", "shape"), [("long", 5.93, (128, 512)), ("short", 1.474, (128, 128))])
+def test_presets_hold_the_seconds_they_promise(preset, seconds, shape):
+    audio = config.PRESETS[preset]
+    assert audio.duration_s == pytest.approx(seconds, abs=0.005)
+    assert (audio.n_mels, audio.n_frames) == shape
+    assert audio.clip_samples == (audio.n_frames - 1) * audio.hop_length
+
+
+def test_the_cpu_preset_is_about_a_second():
+    assert config.PRESETS["cpu"].duration_s == pytest.approx(1.008)
+
+
+@pytest.mark.parametrize("recipe", config.RECIPES)
+@pytest.mark.parametrize("preset", config.PRESETS)
+def test_every_preset_and_recipe_has_a_filter_bank_without_empty_bands(preset, recipe):
+    audio = make_config(preset, recipe).audio
+    for fitted in (audio, audio.fitted_to(11_025), audio.fitted_to(8_000)):
+        assert mel_filterbank(fitted).shape == (fitted.n_freqs, fitted.n_mels)
+
+
+@pytest.mark.parametrize("recipe", config.RECIPES)
+def test_json_and_back_is_the_same(recipe):
+    run = dataclasses.replace(
+        make_config("short", recipe, n_mels=64),
+        data=DataConfig(source="/a b/ü", holdout="*-take2.wav", max_clips_per_class=7, digest="abc"),
+        classes=("bass drum", "💥", "<script>", "two\nlines"),
+        versions={"torch": "2"},
+    )
+    assert RunConfig.from_json(run.to_json()) == run
+    assert config.audio_from_json(config.to_json(run.audio)) == run.audio
+    assert config.model_from_json(config.to_json(run.model)) == run.model
+
+
+def test_class_names_that_are_no_valid_utf8_survive_a_file(tmp_path):
+    run = dataclasses.replace(make_config(), classes=("\udcff\udcfe",))
+    (tmp_path / "config.json").write_text(run.to_json(), encoding="utf-8")
+    assert RunConfig.from_json((tmp_path / "config.json").read_text(encoding="utf-8")) == run
+
+
+def test_the_recipes_differ_and_the_baseline_is_the_first_system():
+    baseline, modern = make_config("long", "baseline"), make_config("long", "modern")
+    assert (baseline.audio.power, baseline.audio.compression, baseline.audio.mel_norm) == (2.0, "log1p", "none")
+    assert (modern.audio.power, modern.audio.compression, modern.audio.mel_norm) == (1.0, "log", "slaney")
+    assert (baseline.train.loss, baseline.train.r1_gamma, baseline.train.augmentations) == ("bce", 0.0, ())
+    assert baseline.model.z_dim == 100
+
+
+def test_both_recipes_are_judged_in_the_same_features():
+    for preset in config.PRESETS:
+        baseline, modern = (make_config(preset, recipe).audio for recipe in ("baseline", "modern"))
+        assert baseline != modern
+        assert baseline.for_judging() == modern.for_judging() == modern
+        assert baseline.for_judging().duration_s == baseline.duration_s
+
+
+def test_a_low_source_rate_halves_the_geometry_and_keeps_the_picture():
+    cpu = config.PRESETS["cpu"]
+    fitted = cpu.fitted_to(8_000)
+    assert (fitted.sample_rate, fitted.n_fft, fitted.hop_length) == (8_000, 512, 128)
+    assert (fitted.n_mels, fitted.n_frames) == (cpu.n_mels, cpu.n_frames)
+    assert fitted.duration_s == pytest.approx(cpu.duration_s)
+    assert cpu.fitted_to(16_000) == cpu.fitted_to(96_000) == cpu.fitted_to(8_001) == cpu
+    assert cpu.fitted_to(4_000).sample_rate == 4_000
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"n_frames": 100}, ["n_frames", "divisible by 16", "100", "try 96"]),
+        ({"n_mels": 5}, ["n_mels", "divisible by 16", "try 16"]),
+        ({"hop_length": 900}, ["hop_length", "half of n_fft (1024)", "900"]),
+        ({"sample_rate": 0}, ["sample_rate", "positive", "0"]),
+        ({"sample_rate": 22050.5}, ["sample_rate", "whole", "22050.5"]),
+        ({"n_fft": "big"}, ["n_fft", "'big'"]),
+        ({"mel_scale": "bark"}, ["mel_scale", "slaney, htk", "'bark'"]),
+        ({"mel_norm": None}, ["mel_norm", "slaney, none"]),
+        ({"compression": "sqrt"}, ["compression", "log, log1p"]),
+        ({"normalisation": "global"}, ["normalisation", "per_bin, per_clip"]),
+        ({"power": 3.0}, ["power", "3.0"]),
+        ({"f_min_hz": 12_000.0}, ["f_min_hz", "11025"]),
+        ({"floor": 0.0}, ["floor", "0.0"]),
+    ],
+)
+def test_a_geometry_that_cannot_work_is_named(fields, words):
+    with pytest.raises(ConfigError) as caught:
+        AudioConfig(**fields)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (lambda: ModelConfig(recipe="diffusion"), "recipe must be one of baseline, modern"),
+        (lambda: ModelConfig(z_dim=0), "z_dim must be at least 1"),
+        (lambda: TrainConfig(loss="wgan"), "loss must be one of"),
+        (lambda: TrainConfig(batch_size=1), "batch_size must be at least 2"),
+        (lambda: TrainConfig(learning_rate_g=0.0), "learning_rate_g must lie between"),
+        (lambda: TrainConfig(learning_rate_d=1.0), "learning_rate_d must lie between"),
+        (lambda: TrainConfig(r1_every=0), "r1_every must be at least 1"),
+        (lambda: TrainConfig(precision="int8"), "precision must be one of"),
+        (lambda: make_config("huge"), "preset must be one of long, short, cpu"),
+        (lambda: make_config("cpu", "best"), "recipe must be one of modern, baseline"),
+        (lambda: make_config("cpu", n_frames=65), "n_frames must be divisible by 16"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_named(make, word):
+    with pytest.raises(ConfigError, match=word):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["config.json is not valid JSON", "restore it or start a new run folder"]),
+        ("   ", ["config.json is not valid JSON"]),
+        ('{"audio": {"n_mels": 12', ["config.json is not valid JSON"]),
+        ("[]", ["one JSON object", "list"]),
+        ("null", ["one JSON object"]),
+        ('{"audio": {"n_melz": 12}}', ["AudioConfig has no field n_melz", "n_mels"]),
+        ('{"model": {"depth": 3}}', ["ModelConfig has no field depth"]),
+        ('{"train": [1]}', ["TrainConfig must be written as an object", "[1]"]),
+        ('{"train": {"batch_size": "many"}}', ["TrainConfig holds a value of the wrong type"]),
+        ('{"audio": {"n_frames": 40}}', ["n_frames must be divisible by 16"]),
+        ('{"classes": 5}', ["classes"]),
+        ('{"versions": 5}', ["versions"]),
+    ],
+)
+def test_damaged_json_is_a_config_error_that_names_the_damage(text, words):
+    with pytest.raises(ConfigError) as caught:
+        RunConfig.from_json(text)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_an_older_file_without_a_field_takes_its_default():
+    values = json.loads(make_config().to_json())
+    del values["train"]["precision"], values["data"]
+    assert RunConfig.from_json(json.dumps(values)) == make_config()
+
+
+def test_digests_tell_texts_apart_and_take_any_file_name():
+    assert config.digest_of("a", "b") == config.digest_of("a", "b") != config.digest_of("b", "a")
+    assert len(config.digest_of("\udcff")) == 12
