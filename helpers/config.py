@@ -109,8 +109,8 @@ class ModelConfig:
 
     recipe: str = "modern"
     z_dim: int = 128
-    generator_width: int = 32  # channels of the finest residual stage; doubled at each coarser one, up to 256
-    discriminator_width: int = 32
+    generator_width: int = 16  # channels of the finest residual stage; doubled at each coarser one, up to 256
+    discriminator_width: int = 24
     embedding_dim: int = 64  # of the class, in the modern generator
     spectral_norm: bool = False  # baseline discriminator only: in every layer it starts slowly in short runs
 

@@ -187,6 +187,7 @@ class _Trainer:
         self.fixed = fixed_batch(config.model, dataset, device)
 
     def run(self) -> TrainResult:
+        self.folder.mkdir(parents=True, exist_ok=True)
         self._resume()
         self.started = time.monotonic() - self.seconds
         self.saved_at = self.sampled_at = self.seconds

@@ -264,7 +264,10 @@ def test_a_damaged_cache_is_made_again(folder, tmp_path, damage):
         body = tmp_path / "cache" / f"features-{first.key}.f16"
         body.write_bytes(body.read_bytes()[:100])
     else:
-        damaged = {"no classes": whole.replace('"classes"', '"klasses"'), "odd audit": whole.replace("[[", '[[0, "x",')}
+        damaged = {
+            "no classes": whole.replace('"classes"', '"klasses"'),
+            "odd audit": whole.replace("[[", '[[0, "x",'),
+        }
         note.write_text(damaged.get(damage, damage))
     again = prepare(folder, tmp_path)
     assert again.key == first.key
@@ -284,7 +287,9 @@ def test_files_go_whole_to_one_split_a_seventh_of_each_class(folder, tmp_path):
         (renamed / row.label).mkdir(parents=True, exist_ok=True)
         shutil.copy(folder / row.path, renamed / row.label / f"x{row.digest}.wav")
     other = prepare(renamed, tmp_path)
-    assert {r.digest for r in other.audit if r.split == "test"} == {r.digest for r in cache.audit if r.split == "test"}
+    assert {r.digest for r in other.audit if r.split == "test"} == {
+        r.digest for r in cache.audit if r.split == "test"
+    }
 
 
 def test_a_small_class_is_not_split(tmp_path):

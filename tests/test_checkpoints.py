@@ -1,0 +1,205 @@
+"""Checkpoints and exported generators: never half written, never executed, damage told in words."""
+
+import os
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from helpers.checkpoints import (
+    CheckpointError,
+    export_generator,
+    load_generator,
+    load_newest_checkpoint,
+    save_checkpoint,
+)
+from helpers.config import ConfigError
+
+RECIPES = ("baseline", "modern")
+
+
+def state(step: int) -> dict:
+    return {"step": step, "weights": torch.full((50, 50), float(step)), "identity": "{}"}
+
+
+def steps_in(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_the_newest_is_loaded_and_two_are_kept(tmp_path):
+    for step in (5, 10, 200):
+        assert save_checkpoint(state(step), tmp_path, step).exists()
+    assert steps_in(tmp_path) == ["step-00000010.pt", "step-00000200.pt"]
+    loaded, problems = load_newest_checkpoint(tmp_path)
+    assert loaded["step"] == 200 and problems == []
+    assert torch.equal(loaded["weights"], state(200)["weights"])
+
+
+def test_an_absent_or_empty_folder_is_a_new_run(tmp_path):
+    assert load_newest_checkpoint(tmp_path / "none") == (None, [])
+    assert load_newest_checkpoint(tmp_path) == (None, [])
+
+
+@pytest.mark.parametrize("where", ["replace", "save"])
+def test_a_kill_while_writing_leaves_the_older_one_whole(tmp_path, monkeypatch, where):
+    save_checkpoint(state(1), tmp_path, 1)
+
+    def die(*args):
+        if where == "save":
+            with open(args[1], "wb") as file:
+                file.write(b"PK half a file")
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os if where == "replace" else torch, where, die)
+        with pytest.raises(OSError, match="no space"):
+            save_checkpoint(state(2), tmp_path, 2)
+    loaded, problems = load_newest_checkpoint(tmp_path)
+    assert loaded["step"] == 1 and problems == []
+    save_checkpoint(state(3), tmp_path, 3)
+    assert load_newest_checkpoint(tmp_path)[0]["step"] == 3
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "random", "text", "flipped", "pickle"])
+def test_a_damaged_newest_gives_way_to_the_one_before_with_a_message(tmp_path, damage):
+    save_checkpoint(state(1), tmp_path, 1)
+    newest = save_checkpoint(state(2), tmp_path, 2)
+    whole = newest.read_bytes()
+    middle = len(whole) // 2
+    newest.write_bytes(
+        {
+            "cut": whole[:middle],
+            "empty": b"",
+            "random": np.random.default_rng(0).bytes(4096),
+            "text": b"this is no checkpoint\n" * 10,
+            "flipped": whole[:middle]
+            + bytes(255 - byte for byte in whole[middle : middle + 64])
+            + whole[middle + 64 :],
+            "pickle": pickle.dumps({"step": os.getpid}),
+        }[damage]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loaded, problems = load_newest_checkpoint(tmp_path)
+    assert loaded["step"] == 1
+    assert len(problems) == 1 and newest.name in problems[0] and "cannot be read" in problems[0]
+
+
+def test_no_damage_to_a_checkpoint_escapes(tmp_path):
+    rng, newest = np.random.default_rng(1), tmp_path / "step-00000002.pt"
+    save_checkpoint(state(1), tmp_path, 1)
+    whole = np.frombuffer(save_checkpoint(state(2), tmp_path, 2).read_bytes(), np.uint8)
+    for trial in range(60):
+        if trial % 2:
+            damaged = rng.integers(0, 256, int(rng.integers(1, 300)), dtype=np.uint8)
+        else:  # anywhere in the file; its directory and its pickle are the small ends of it
+            damaged = whole.copy()
+            at = rng.integers(0, 600, 5) if trial % 4 else len(whole) - 1 - rng.integers(0, 600, 5)
+            damaged[at] = rng.integers(0, 256, 5)
+        newest.write_bytes(damaged.tobytes())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            loaded, _ = load_newest_checkpoint(tmp_path)
+        assert loaded is not None
+
+
+def test_all_damaged_is_none_with_a_message_each_and_a_new_checkpoint_is_then_kept(tmp_path):
+    for step in (100, 200):
+        save_checkpoint(state(step), tmp_path, step).write_bytes(b"PK gone")
+    loaded, problems = load_newest_checkpoint(tmp_path)
+    assert loaded is None
+    assert len(problems) == 2 and "step-00000200" in problems[0] and "step-00000100" in problems[1]
+    for step in (3, 6):  # training begins again, before the damaged steps
+        assert save_checkpoint(state(step), tmp_path, step).exists()
+        assert load_newest_checkpoint(tmp_path)[0]["step"] == step
+
+
+class Bomb:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("write", [lambda bomb, path: path.write_bytes(pickle.dumps(bomb)), torch.save])
+def test_a_checkpoint_that_would_run_code_does_not(tmp_path, write):
+    write(Bomb(tmp_path / "executed"), tmp_path / "step-00000001.pt")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loaded, problems = load_newest_checkpoint(tmp_path)
+    assert loaded is None and len(problems) == 1
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_generator_comes_back_exactly(tmp_path, sound_generator, recipe):
+    classes = ("two\nlines", "🥁 <b>", "back\\slash \\n", "caf\udce9", "ünï")
+    generator = sound_generator(recipe, classes)
+    with torch.no_grad():
+        for _ in range(3):  # so that batch statistics are not those of the start
+            generator.network.train()(torch.randn(8, 8), torch.eye(5)[torch.arange(8) % 5])
+    generator.network.eval()
+    path = export_generator(tmp_path / "new" / "generator.safetensors", generator)
+    loaded = load_generator(path)
+    assert loaded.classes == classes
+    assert (loaded.audio, loaded.model) == (generator.audio, generator.model)
+    assert not loaded.network.training
+    for name, weight in generator.network.state_dict().items():
+        assert torch.equal(loaded.network.state_dict()[name], weight), name
+    for name, values in generator.normaliser.tensors().items():
+        assert torch.equal(loaded.normaliser.tensors()[name], values)
+    z, y = torch.randn(3, 8), torch.eye(5)[:3]
+    with torch.no_grad():
+        assert torch.equal(loaded.network(z, y), generator.network(z, y))
+    assert os.listdir(path.parent) == [path.name]
+
+
+def test_exporting_again_replaces_whole_or_not_at_all(tmp_path, sound_generator, monkeypatch):
+    path = export_generator(tmp_path / "g.safetensors", sound_generator(seed=1))
+    before = path.read_bytes()
+
+    def die(*_):
+        raise OSError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", die)
+        with pytest.raises(OSError, match="killed"):
+            export_generator(path, sound_generator(seed=2))
+    assert path.read_bytes() == before
+    export_generator(path, sound_generator(seed=2))
+    assert path.read_bytes() != before
+
+
+def test_classes_are_found_by_name_and_listed_when_they_are_not(sound_generator):
+    assert sound_generator().class_index("noise") == 2
+    with pytest.raises(ConfigError, match="no class 'bell'.*high, low, noise"):
+        sound_generator().class_index("bell")
+
+
+def test_a_missing_generator_says_what_to_run(tmp_path):
+    with pytest.raises(CheckpointError, match="no generator at .*x.safetensors: run 03_train first"):
+        load_generator(tmp_path / "x.safetensors")
+
+
+@pytest.mark.parametrize("damage", ["foreign", "named", "random", "empty", "cut", "pickle", "classes", "text"])
+def test_a_foreign_or_damaged_generator_is_refused_in_words(tmp_path, sound_generator, damage):
+    path = export_generator(tmp_path / "g.safetensors", sound_generator())
+    whole = path.read_bytes()
+    if damage == "foreign":
+        save_file({"weight": torch.zeros(3)}, path)
+    elif damage == "named":
+        save_file({"weight": torch.zeros(3)}, path, {"audio": "{}", "model": '{"depth": 9}', "classes": "a"})
+    elif damage == "classes":  # one class less than its weights were made for
+        path.write_bytes(whole.replace(b"high\\nlow\\nnoise", b"high\\nlow__noise"))
+        assert path.read_bytes() != whole
+    else:
+        made = {"random": np.random.default_rng(0).bytes(999), "empty": b"", "cut": whole[: len(whole) // 2]}
+        made |= {"pickle": pickle.dumps(Bomb(tmp_path / "executed")), "text": b"<html>404</html>" * 20}
+        path.write_bytes(made[damage])
+    with pytest.raises(CheckpointError, match="g.safetensors is no generator of this project, or damaged"):
+        load_generator(path)
+    assert not (tmp_path / "executed").exists()

@@ -1,0 +1,140 @@
+"""Both recipes' networks: shapes, that class and latent matter, that every weight can learn."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from helpers.config import AudioConfig, ModelConfig
+from helpers.losses import discriminator_loss, generator_loss
+from helpers.models import make_discriminator, make_generator, pixel_norm, with_batch_spread
+
+N_CLASSES = 3
+RECIPES = ("baseline", "modern")
+
+
+def make_players(recipe: str, n_mels: int = 64, n_frames: int = 64, **model):
+    torch.manual_seed(0)
+    sizes = {"z_dim": 8, "generator_width": 8, "discriminator_width": 8, "embedding_dim": 4}
+    config = ModelConfig(recipe, **{**sizes, **model})
+    audio = AudioConfig(n_mels=n_mels, n_frames=n_frames)
+    return make_generator(config, audio, N_CLASSES), make_discriminator(config, audio, N_CLASSES)
+
+
+def labels_of(*labels: int) -> torch.Tensor:
+    return F.one_hot(torch.tensor(labels), N_CLASSES).float()
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize(("n_mels", "n_frames"), [(64, 64), (128, 512), (80, 96)])
+def test_shapes_follow_the_geometry(recipe, n_mels, n_frames):
+    generator, discriminator = make_players(recipe, n_mels, n_frames)
+    y = labels_of(0, 2)
+    made = generator(torch.randn(2, 8), y)
+    assert made.shape == (2, 1, n_mels, n_frames)
+    assert discriminator(made, y).shape == (2,)
+    assert bool(torch.isfinite(made).all())
+
+
+def test_the_baseline_stays_within_minus_1_and_1():
+    generator, _ = make_players("baseline")
+    assert float(generator(50 * torch.randn(4, 8), labels_of(0, 1, 2, 0)).abs().max()) <= 1
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@torch.no_grad()
+def test_class_and_latent_both_change_the_sound_and_the_verdict(recipe):
+    generator, discriminator = (network.eval() for network in make_players(recipe))
+    z, other_z = torch.randn(1, 8), torch.randn(1, 8)
+    sound = generator(z, labels_of(0))
+    assert torch.equal(generator(z, labels_of(0)), sound)
+    for other in (generator(z, labels_of(1)), generator(other_z, labels_of(0))):
+        assert float((other - sound).std()) > 1e-3 * float(sound.std())
+    assert float(discriminator(sound, labels_of(0))) != float(discriminator(sound, labels_of(1)))
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_gradients_reach_every_weight_of_both_players(recipe):
+    generator, discriminator = make_players(recipe)
+    y = labels_of(0, 1, 2, 0, 1, 2, 0, 1)
+    real, z = torch.randn(8, 1, 64, 64), torch.randn(8, 8)
+    generator_loss(discriminator(generator(z, y), y)).backward()
+    assert [name for name, weight in generator.named_parameters() if not weight.grad.any()] == []
+    discriminator.zero_grad()
+    discriminator_loss(discriminator(real, y), discriminator(generator(z, y).detach(), y)).backward()
+    assert [name for name, weight in discriminator.named_parameters() if not weight.grad.any()] == []
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_size_of_the_modern_recipe_can_be_asked_for(recipe):
+    small, large = make_players(recipe), make_players(recipe, generator_width=16, discriminator_width=16)
+    sizes = [[sum(weight.numel() for weight in player.parameters()) for player in pair] for pair in (small, large)]
+    if recipe == "modern":
+        assert sizes[1][0] > sizes[0][0] and sizes[1][1] > sizes[0][1]
+    else:
+        assert sizes[0] == sizes[1]  # the first system has one size
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@torch.no_grad()
+def test_a_sound_does_not_depend_on_the_others_in_its_batch_once_trained(recipe):
+    generator, _ = make_players(recipe)
+    z, y = torch.randn(5, 8), labels_of(0, 1, 2, 0, 1)
+    for _ in range(3):
+        generator.train()(z, y)  # batch statistics move
+    together = generator.eval()(z, y)
+    for item in range(5):
+        alone = generator(z[item : item + 1], y[item : item + 1])
+        torch.testing.assert_close(together[item : item + 1], alone, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@torch.no_grad()
+def test_signals_neither_vanish_nor_blow_up_at_the_start(recipe):
+    generator, discriminator = make_players(recipe)
+    y = labels_of(*range(3)).repeat(4, 1)
+    made = generator(torch.randn(12, 8), y)
+    assert 0.01 < float(made.std()) < 10
+    assert float(discriminator(torch.randn(12, 1, 64, 64), y).abs().max()) < 30
+
+
+def test_pixel_norm_gives_every_place_a_root_mean_square_of_1():
+    x = pixel_norm(torch.randn(2, 6, 3, 4) * 7)
+    torch.testing.assert_close(x.square().mean(dim=1), torch.ones(2, 3, 4), rtol=1e-4, atol=0)
+    assert not pixel_norm(torch.zeros(1, 6, 2, 2)).any()
+
+
+def test_the_batch_spread_is_the_mean_deviation_within_a_group():
+    x = torch.randn(8, 3, 4, 5)
+    seen = with_batch_spread(x)
+    assert seen.shape == (8, 4, 4, 5)
+    assert torch.equal(seen[:, :3], x)
+    expected = float(x.std(dim=0, unbiased=False).mean())
+    torch.testing.assert_close(seen[:, 3], torch.full((8, 4, 5), expected), rtol=1e-4, atol=1e-5)
+
+
+def test_the_batch_spread_grows_with_variety_and_is_nothing_for_equal_sounds():
+    one, x = torch.randn(1, 3, 4, 5), torch.randn(16, 3, 4, 5)
+    spreads = [float(with_batch_spread(one + share * x)[0, 3, 0, 0]) for share in (0, 0.1, 1, 10)]
+    assert spreads[0] < 1e-3 and spreads == sorted(spreads) and spreads[3] > 50 * spreads[1]
+
+
+def test_the_batch_spread_is_told_to_the_members_of_the_group_that_has_it():
+    x = torch.zeros(16, 1, 2, 2)  # two groups of eight: even and odd
+    x[::2] = torch.randn(8, 1, 2, 2)
+    spread = with_batch_spread(x)[:, 1, 0, 0]
+    assert bool((spread[::2] > 0.1).all()) and bool((spread[1::2] < 1e-3).all())
+
+
+def test_spectral_norm_keeps_the_largest_singular_value_at_about_1():
+    _, discriminator = make_players("baseline", spectral_norm=True)
+    _, free = make_players("baseline")
+    discriminator.train()
+    for _ in range(30):  # one power iteration each
+        discriminator(torch.randn(2, 1, 64, 64), labels_of(0, 1))
+
+    def largest(network):
+        layers = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+        return torch.stack([torch.linalg.matrix_norm(m.weight.detach().flatten(1), 2) for m in layers])
+
+    torch.testing.assert_close(largest(discriminator), torch.ones(6), atol=0.05, rtol=0)
+    assert bool(((largest(free) - 1).abs() > 0.05).any())

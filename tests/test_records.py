@@ -1,0 +1,64 @@
+"""metrics.jsonl: added to, read back, cut back, and not upset by a torn line."""
+
+from helpers.records import append_metrics, compare_runs, drop_lines_after, read_metrics
+
+
+def write(path, *lines):
+    for line in lines:
+        append_metrics(path, line)
+    return path
+
+
+def training(step: int) -> dict:
+    return {"kind": "training", "step": step, "loss_d": 1.25}
+
+
+def test_lines_come_back_in_order_by_kind(tmp_path):
+    path = write(
+        tmp_path / "m.jsonl", training(1), {"kind": "quality", "accuracy": 0.5, "source": "ä🥁"}, training(2)
+    )
+    assert read_metrics(path, "training") == [training(1), training(2)]
+    assert read_metrics(path, "quality") == [{"kind": "quality", "accuracy": 0.5, "source": "ä🥁"}]
+    assert read_metrics(path, "other") == []
+    assert len(path.read_text().splitlines()) == 3
+
+
+def test_no_file_is_no_lines(tmp_path):
+    assert read_metrics(tmp_path / "none.jsonl", "training") == []
+    drop_lines_after(tmp_path / "none.jsonl", 3)
+    assert not (tmp_path / "none.jsonl").exists()
+
+
+def test_a_torn_last_line_is_left_out(tmp_path):
+    path = write(tmp_path / "m.jsonl", training(1))
+    with open(path, "a") as file:
+        file.write('{"kind": "training", "st')
+    assert read_metrics(path, "training") == [training(1)]
+
+
+def test_lines_after_a_step_are_dropped_and_a_torn_one_too(tmp_path):
+    path = write(tmp_path / "m.jsonl", training(5), {"kind": "quality", "accuracy": 1.0}, training(10), training(15))
+    with open(path, "a") as file:
+        file.write('{"kind": "training", "st')
+    drop_lines_after(path, 10)
+    assert read_metrics(path, "training") == [training(5), training(10)]
+    assert len(read_metrics(path, "quality")) == 1
+    append_metrics(path, training(12))
+    assert read_metrics(path, "training") == [training(5), training(10), training(12)]
+
+
+def test_the_newest_quality_of_each_run_on_the_same_recordings_is_compared(tmp_path):
+    def quality(source, accuracy):
+        return {"kind": "quality", "source": source, "accuracy": accuracy}
+
+    for run, lines in {
+        "a": [quality("kit", 0.1), training(1), quality("kit", 0.2)],
+        "b": [quality("kit", 0.9), quality("other", 0.3)],
+        "c": [quality("other", 0.4)],
+        "d": [training(3)],
+    }.items():
+        (tmp_path / run).mkdir()
+        write(tmp_path / run / "metrics.jsonl", *lines)
+    found = compare_runs(tmp_path, "kit")
+    assert [(line["run"], line["accuracy"]) for line in found] == [("a", 0.2), ("b", 0.9)]
+    assert compare_runs(tmp_path / "none", "kit") == []

@@ -1,0 +1,117 @@
+"""Run folders, Drive (against a stand-in with google.colab's signatures), device and precision."""
+
+import random
+import sys
+import types
+
+import numpy as np
+import pytest
+import torch
+
+from helpers import runtime
+from helpers.config import ConfigError, make_config
+from helpers.runtime import RunError, open_run, pick_precision, resolve_source, seed_everything
+
+
+@pytest.fixture
+def colab(monkeypatch, tmp_path):
+    """A machine that looks like Colab, and the calls that were made to its Drive."""
+    calls = []
+
+    def mount(mountpoint, force_remount=False, timeout_ms=120000, readonly=False):
+        calls.append(mountpoint)
+        (tmp_path / "drive" / "MyDrive").mkdir(parents=True)
+
+    drive = types.ModuleType("google.colab.drive")
+    drive.mount = mount
+    package = types.ModuleType("google.colab")
+    package.drive = drive
+    monkeypatch.setitem(sys.modules, "google.colab", package)
+    monkeypatch.setitem(sys.modules, "google.colab.drive", drive)
+    monkeypatch.setattr(runtime, "DRIVE", tmp_path / "drive")
+    monkeypatch.setattr(runtime, "COLAB_HOSTNAME", tmp_path / "hostname")
+    monkeypatch.setattr(runtime, "_has_frontend", lambda: True)
+    (tmp_path / "hostname").write_text("colab")
+    return calls
+
+
+def test_drive_is_asked_for_once(colab, tmp_path):
+    first, second = open_run("a", use_drive=True), open_run("b", use_drive=True)
+    assert colab == [str(tmp_path / "drive")]
+    assert first.root == tmp_path / "drive" / "MyDrive" / "class-sounds" / "a"
+    assert second.root.parent == first.root.parent
+    assert not first.cache.is_relative_to(tmp_path / "drive"), "the cache stays on the local disk"
+
+
+def test_drive_is_never_mounted_without_a_person(colab, monkeypatch):
+    monkeypatch.setattr(runtime, "_has_frontend", lambda: False)
+    with pytest.raises(RunError, match="use_drive=False"):
+        open_run("a", use_drive=True)
+    assert colab == []
+
+
+def test_drive_off_colab_is_refused():
+    with pytest.raises(RunError, match="works on Colab only"):
+        open_run("a", use_drive=True)
+
+
+def test_frontend_is_not_found_outside_a_notebook():
+    assert not runtime._has_frontend()
+
+
+def test_folder_on_drive_is_staged_and_local_one_is_not(colab, tmp_path):
+    runtime.mount_drive()
+    (tmp_path / "drive" / "MyDrive" / "sounds").mkdir()
+    assert resolve_source("sounds", use_drive=True) == (str(tmp_path / "drive" / "MyDrive" / "sounds"), True)
+    (tmp_path / "local").mkdir()
+    assert resolve_source(str(tmp_path / "local"), use_drive=False) == (str(tmp_path / "local"), False)
+    assert resolve_source("kit", use_drive=False) == ("kit", False)
+
+
+def test_relative_run_lies_in_the_project_and_empty_is_refused():
+    assert open_run("runs/x").root == runtime.PROJECT / "runs" / "x"
+    with pytest.raises(ConfigError, match="run_dir must name a folder"):
+        open_run(" ")
+
+
+def test_config_is_written_and_read_and_its_absence_names_the_notebook(tmp_path):
+    run = open_run(str(tmp_path / "run"))
+    with pytest.raises(RunError, match="run 01_data first"):
+        run.read_config()
+    run.write_config(make_config())
+    assert run.read_config() == make_config()
+
+
+def test_restart_keeps_data_and_forgets_training(tmp_path):
+    run = open_run(str(tmp_path / "run"))
+    run.write_config(make_config())
+    for folder in (run.checkpoints, run.samples, run.data):
+        folder.mkdir()
+    run.metrics.write_text("{}\n")
+    run.restart()
+    assert sorted(path.name for path in run.root.iterdir()) == ["config.json", "data"]
+    run.restart()
+
+
+@pytest.mark.parametrize(
+    ("capability", "expected"), [((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16"), ((7, 9), "fp16")]
+)
+def test_precision_follows_the_capability(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
+    assert pick_precision("auto", torch.device("cuda")) == expected
+    assert pick_precision("fp32", torch.device("cuda")) == "fp32"
+    assert pick_precision("auto", torch.device("cpu")) == "fp32"
+
+
+def test_same_seed_same_numbers():
+    drawn = []
+    for _ in range(2):
+        seed_everything(5)
+        drawn.append((random.random(), np.random.rand(), float(torch.rand(()))))  # noqa: NPY002
+    assert drawn[0] == drawn[1]
+
+
+def test_description_names_versions_and_device():
+    text = runtime.describe()
+    assert f"torch {torch.__version__.split('+')[0]}" in text
+    assert "precision" in text
