@@ -1,0 +1,394 @@
+"""The training loop: resumable bit for bit, stopped by what was asked for, saved on Ctrl-C, never with NaN."""
+
+import copy
+import dataclasses
+import warnings
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from helpers import training
+from helpers.augment import augment
+from helpers.checkpoints import CheckpointError, load_newest_checkpoint
+from helpers.config import ConfigError, ModelConfig, TrainConfig
+from helpers.diagnosis import TrainingWarning
+from helpers.records import append_metrics, read_metrics
+from helpers.training import Intervals, Limits, Players, TrainingError, draw_items, train_gan
+
+CPU = torch.device("cpu")
+RECIPES = ("baseline", "modern")
+SELDOM = Intervals(checkpoint=1e6, samples=1e6)
+
+
+@pytest.fixture
+def train(datasets, tmp_path):
+    """A function: train a configuration on the made sounds in a folder under tmp_path."""
+
+    def run(config, name="run", intervals=SELDOM, precision="fp32", on_samples=None, **limits):
+        data = datasets[config.model.recipe]
+        folder = tmp_path / name
+        return train_gan(data, config, folder, CPU, Limits(**limits), intervals, precision, on_samples)
+
+    return run
+
+
+def checkpoint(tmp_path, name="run") -> dict:
+    state, problems = load_newest_checkpoint(tmp_path / name / "checkpoints")
+    assert problems == []
+    return state
+
+
+def tensors(state, prefix="") -> dict:
+    """Every tensor of a nested state by its path."""
+    found = {}
+    items = state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, list | tuple) else ()
+    for key, value in items:
+        found |= {f"{prefix}{key}": value} if torch.is_tensor(value) else tensors(value, f"{prefix}{key}.")
+    return found
+
+
+def assert_same(one: dict, other: dict) -> None:
+    one, other = tensors(one), tensors(other)
+    assert one.keys() == other.keys() and len(one) > 20
+    assert [name for name in one if not torch.equal(one[name], other[name])] == []
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_run_in_two_parts_is_the_run_in_one_bit_for_bit(train, tiny_run, tmp_path, recipe):
+    config = tiny_run(recipe)
+    train(config, "one", steps=6)
+    train(config, "two", steps=3)
+    torch.manual_seed(99)  # another process has other global numbers
+    result = train(config, "two", steps=6)
+    assert (result.step, result.stopped_by) == (6, "steps")
+    one, two = checkpoint(tmp_path, "one"), checkpoint(tmp_path, "two")
+    assert_same(one["players"], two["players"])
+    assert torch.equal(one["rng"], two["rng"]) and one["step"] == two["step"] == 6
+    lines = read_metrics(tmp_path / "two" / "metrics.jsonl", "training")
+    assert [line["step"] for line in lines] == [3, 6]
+
+
+def test_lines_of_steps_that_are_trained_again_are_not_kept_twice(train, tiny_run, tmp_path):
+    train(tiny_run(), steps=3)
+    for step in (4, 5):  # written by a run that was killed before its next checkpoint
+        append_metrics(tmp_path / "run" / "metrics.jsonl", {"kind": "training", "step": step})
+    train(tiny_run(), steps=6)
+    assert [line["step"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl", "training")] == [3, 6]
+
+
+def test_a_finished_run_is_left_as_it_is(train, tiny_run, tmp_path):
+    train(tiny_run(), steps=3)
+    before = (tmp_path / "run" / "checkpoints" / "step-00000003.pt").read_bytes()
+    result = train(tiny_run(), steps=3)
+    assert (result.step, result.stopped_by) == (3, "steps")
+    assert (tmp_path / "run" / "checkpoints" / "step-00000003.pt").read_bytes() == before
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_same_seed_trains_the_same_and_another_does_not(train, tiny_run, tmp_path, recipe):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        train(tiny_run(recipe, seed=seed), name, steps=2)
+    assert_same(checkpoint(tmp_path, "a")["players"], checkpoint(tmp_path, "b")["players"])
+    with pytest.raises(AssertionError):
+        assert_same(checkpoint(tmp_path, "a")["players"], checkpoint(tmp_path, "c")["players"])
+
+
+def test_another_configuration_is_refused_by_the_name_of_its_field(train, tiny_run):
+    train(tiny_run(), steps=1)
+    with pytest.raises(CheckpointError, match=r"train\.learning_rate_g 0\.0005, not 0\.001.*restart=True"):
+        train(tiny_run(learning_rate_g=1e-3), steps=2)
+    wider = dataclasses.replace(tiny_run(), model=ModelConfig(z_dim=9))
+    with pytest.raises(CheckpointError, match=r"model\.z_dim 8, not 9"):
+        train(wider, steps=2)
+    with pytest.raises(CheckpointError, match=r"classes \['high', 'low', 'noise'\], not \['high', 'low', 'hum'\]"):
+        train(dataclasses.replace(tiny_run(), classes=("high", "low", "hum")), steps=2)
+
+
+def test_training_without_a_limit_is_refused(train, tiny_run):
+    with pytest.raises(ConfigError, match="minutes, epochs or steps"):
+        train(tiny_run())
+
+
+@pytest.mark.parametrize(
+    ("limits", "step", "stopped_by"),
+    [
+        ({"steps": 4}, 4, "steps"),
+        ({"epochs": 1}, 6, "epochs"),  # 21 clips, 4 at a time
+        ({"epochs": 1, "steps": 4}, 4, "steps"),
+        ({"epochs": 1, "steps": 9}, 6, "epochs"),
+        ({"steps": 3, "minutes": 1e6}, 3, "steps"),
+    ],
+)
+def test_training_stops_at_the_first_limit(train, tiny_run, limits, step, stopped_by):
+    result = train(tiny_run(), **limits)
+    assert (result.step, result.stopped_by) == (step, stopped_by)
+    assert result.epoch == pytest.approx(step / 6)
+
+
+def test_training_stops_after_its_minutes_and_these_are_of_the_whole_run(train, tiny_run, tmp_path):
+    result = train(tiny_run(), minutes=0.003)
+    assert result.stopped_by == "minutes" and result.step >= 1
+    assert result.seconds >= 0.18
+    assert checkpoint(tmp_path)["step"] == result.step
+    again = train(tiny_run(), minutes=0.003)
+    assert (again.step, again.stopped_by) == (result.step, "minutes")
+
+
+def test_a_stop_in_a_step_saves_a_checkpoint_to_continue_from(train, tiny_run, tmp_path, monkeypatch):
+    step_g, calls = training.train_step_g, []
+
+    def stopped(*args):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return step_g(*args)
+
+    monkeypatch.setattr(training, "train_step_g", stopped)
+    result = train(tiny_run(), steps=6)
+    assert (result.step, result.stopped_by) == (2, "you")
+    assert checkpoint(tmp_path)["step"] == 2
+    assert train(tiny_run(), steps=6).step == 6
+
+
+def test_a_stop_while_samples_are_shown_saves_a_checkpoint(train, tiny_run, tmp_path):
+    shown = []
+
+    def show(step, network):
+        shown.append(step)
+        if len(shown) == 1:
+            raise KeyboardInterrupt
+
+    result = train(tiny_run(), intervals=Intervals(1e6, 0), on_samples=show, steps=6)
+    assert (result.step, result.stopped_by) == (1, "you")
+    assert checkpoint(tmp_path)["step"] == 1
+    assert shown == [1, 1]
+
+
+def test_samples_and_checkpoints_come_at_their_intervals_and_at_the_end(train, tiny_run, tmp_path):
+    shown = []
+    train(tiny_run(), intervals=Intervals(0, 0), on_samples=lambda step, network: shown.append(step), steps=3)
+    assert set(shown) == {1, 2, 3}
+    assert [line["step"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl", "training")][:3] == [1, 2, 3]
+    seldom = []
+    train(tiny_run(), "other", on_samples=lambda step, network: seldom.append(step), steps=3)
+    assert seldom == [3]
+    (line,) = read_metrics(tmp_path / "other" / "metrics.jsonl", "training")
+    assert {"step", "epoch", "loss_d", "loss_g", "r1", "minutes"} <= line.keys()
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_what_is_listened_to_is_the_average_if_one_is_kept(train, tiny_run, tmp_path, recipe):
+    seen = []
+    result = train(tiny_run(recipe), on_samples=lambda _, network: seen.append((network, network.training)), steps=4)
+    players = checkpoint(tmp_path)["players"]
+    name = "average" if recipe == "modern" else "generator"
+    for key, value in result.generator.state_dict().items():
+        assert torch.equal(value, players[name][key])
+    assert seen == [(result.generator, False)]
+    assert any(not torch.equal(players["average"][key], players["generator"][key]) for key in players["average"])
+
+
+def nan_from(monkeypatch, first_step: int) -> None:
+    loss, calls = training.discriminator_loss, []
+
+    def broken(*logits):
+        calls.append(1)
+        return loss(*logits) * (float("nan") if len(calls) >= first_step else 1)
+
+    monkeypatch.setattr(training, "discriminator_loss", broken)
+
+
+def assert_no_nan_saved(tmp_path) -> None:
+    for path in (tmp_path / "run" / "checkpoints").glob("*"):
+        saved = tensors(torch.load(path, weights_only=True))
+        assert [name for name, value in saved.items() if not torch.isfinite(value.float()).all()] == [], path.name
+
+
+def test_nan_at_once_ends_training_with_a_warning_and_nothing_saved(train, tiny_run, tmp_path, monkeypatch):
+    nan_from(monkeypatch, 1)
+    with pytest.warns(TrainingWarning, match="not a number"), pytest.raises(TrainingError, match="learning_rate"):
+        train(tiny_run(), steps=50)
+    assert not list(tmp_path.glob("run/checkpoints/*"))
+
+
+def test_nan_later_ends_training_at_the_last_good_checkpoint(train, tiny_run, tmp_path, monkeypatch):
+    train(tiny_run(), steps=3)
+    good = checkpoint(tmp_path)
+    nan_from(monkeypatch, 1)
+    with pytest.warns(TrainingWarning, match="not a number"):
+        result = train(tiny_run(), steps=50)
+    assert (result.step, result.stopped_by) == (3, "NaN")
+    assert_same(checkpoint(tmp_path)["players"], good["players"])
+    assert all(bool(torch.isfinite(value).all()) for value in result.generator.state_dict().values())
+
+
+@pytest.mark.parametrize("checkpoint_minutes", [1e6, 0])
+def test_nan_between_two_looks_is_not_saved_either(train, tiny_run, tmp_path, monkeypatch, checkpoint_minutes):
+    train(tiny_run(), steps=3)
+    nan_from(monkeypatch, 3)  # at step 6
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        train(tiny_run(), intervals=Intervals(checkpoint_minutes, 1e6), steps=10)
+    assert_no_nan_saved(tmp_path)
+
+
+def test_a_stop_after_nan_saves_none(train, tiny_run, tmp_path, monkeypatch):
+    train(tiny_run(), steps=3)
+    nan_from(monkeypatch, 2)
+    step_g, calls = training.train_step_g, []
+
+    def stopped(*args):
+        calls.append(1)
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return step_g(*args)
+
+    monkeypatch.setattr(training, "train_step_g", stopped)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        train(tiny_run(), steps=15)
+    assert_no_nan_saved(tmp_path)
+
+
+def test_silence_is_warned_of_once_a_generator_should_be_better(train, tiny_run, monkeypatch):
+    def silent(generated, labels, real, real_labels, silence):
+        return ["every generated sound is silence"]
+
+    monkeypatch.setattr(training, "find_faults", silent)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        train(tiny_run(), "early", steps=2)
+    monkeypatch.setattr(training, "FIRST_CHECK_STEP", 2)
+    with pytest.warns(TrainingWarning, match="step 2: every generated sound is silence"):
+        train(tiny_run(), "late", steps=2)
+
+
+def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_continued(train, tiny_run, tmp_path):
+    train(tiny_run(), steps=2)
+    train(tiny_run(), steps=4)
+    (tmp_path / "run" / "checkpoints" / "step-00000004.pt").write_bytes(b"PK cut")
+    with pytest.warns(TrainingWarning, match="step-00000004.pt cannot be read"):
+        result = train(tiny_run(), steps=5)
+    assert result.step == 5
+    assert [line["step"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl", "training")] == [2, 5]
+
+
+def few(n_each: tuple[int, ...]):
+    labels = torch.arange(len(n_each)).repeat_interleave(torch.tensor(n_each))
+
+    class Few:
+        n_classes = len(n_each)
+
+        def __len__(self):
+            return len(labels)
+
+    found = Few()
+    found.labels = labels
+    return found
+
+
+def test_balanced_draws_take_every_class_equally_often():
+    data, rng, config = few((200, 20, 2)), torch.Generator().manual_seed(0), TrainConfig(batch_size=3000)
+    items = draw_items(data, config, 0, rng)
+    shares = torch.bincount(data.labels[items], minlength=3) / 3000
+    torch.testing.assert_close(shares, torch.full((3,), 1 / 3), atol=0.04, rtol=0)
+    assert len(items[data.labels[items] == 0].unique()) > 190
+
+
+@pytest.mark.parametrize(("n_each", "size"), [((7, 3), 4), ((6, 6), 4), ((2, 1), 8)])
+def test_unbalanced_draws_visit_every_item_once_an_epoch(n_each, size):
+    data, config = few(n_each), TrainConfig(batch_size=size, class_balanced=False)
+    per_epoch = training.steps_per_epoch(data, config)
+    epochs = []
+    for epoch in range(2):
+        drawn = [draw_items(data, config, epoch * per_epoch + step, None) for step in range(per_epoch)]
+        assert {len(items) for items in drawn} == {size}
+        epochs.append(torch.cat(drawn)[: len(data)].tolist())
+        assert sorted(epochs[-1]) == list(range(len(data)))
+    if len(data) > 5:
+        assert epochs[0] != epochs[1] and epochs[0] != sorted(epochs[0])
+
+
+def test_the_average_moves_by_its_decay_in_weights_and_statistics():
+    network = torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.BatchNorm1d(3))
+    average = copy.deepcopy(network)
+    for network_part in (network[0].weight.data, network[1].running_mean):
+        network_part.add_(1.0)
+    training.update_average(average, network, 0.75)
+    torch.testing.assert_close(network[0].weight - average[0].weight, torch.full((3, 3), 0.75))
+    torch.testing.assert_close(average[1].running_mean, torch.full((3,), 0.25))
+    training.update_average(average, network, 0.0)
+    torch.testing.assert_close(average[0].weight, network[0].weight)
+
+
+def changed(before: dict, network) -> bool:
+    return any(not torch.equal(before[name], value) for name, value in network.named_parameters())
+
+
+def snapshot(network) -> dict:
+    return {name: value.detach().clone() for name, value in network.named_parameters()}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_each_step_moves_its_own_player_in_every_precision(tiny_run, datasets, recipe, precision):
+    config, data = tiny_run(recipe), datasets[recipe]
+    players = Players(config, 3, CPU, precision)
+    real, y = data.batch(torch.arange(0, 20, 5))
+    silence, rng = data.normaliser.silence(), torch.Generator().manual_seed(0)
+
+    def augmented(x):
+        return augment(x, config.train.augmentations, silence, rng)
+
+    before = snapshot(players.generator), snapshot(players.discriminator)
+    losses = training.train_step_d(players, real, y, torch.randn(4, 8), augmented, config.train, 0)
+    assert changed(before[1], players.discriminator) and not changed(before[0], players.generator)
+    assert ("r1" in losses) == (recipe == "modern")
+    between = snapshot(players.discriminator)
+    losses |= training.train_step_g(players, y, torch.randn(4, 8), augmented)
+    assert changed(before[0], players.generator) and not changed(between, players.discriminator)
+    assert all(bool(torch.isfinite(loss)) for loss in losses.values())
+    assert all(weight.requires_grad for weight in players.discriminator.parameters())
+    for network in (players.generator, players.discriminator):
+        assert all(weight.dtype == torch.float32 and bool(weight.isfinite().all()) for weight in network.parameters())
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_other_precisions_train_and_resume_on_the_cpu(train, tiny_run, tmp_path, precision):
+    train(tiny_run(), "one", precision=precision, steps=4)
+    train(tiny_run(), "two", precision=precision, steps=2)
+    train(tiny_run(), "two", precision=precision, steps=4)
+    assert_same(checkpoint(tmp_path, "one")["players"], checkpoint(tmp_path, "two")["players"])
+
+
+def test_the_penalty_is_taken_at_every_nth_step(tiny_run, dataset):
+    config = tiny_run(r1_every=3)
+    players = Players(config, 3, CPU, "fp32")
+    real, y = dataset.batch(torch.arange(4))
+    penalised = [
+        "r1" in training.train_step_d(players, real, y, torch.randn(4, 8), lambda x: x, config.train, step)
+        for step in range(7)
+    ]
+    assert penalised == [True, False, False, True, False, False, True]
+
+
+def test_the_fixed_batch_shows_every_class_the_same_way():
+    data = SimpleNamespace(n_classes=3)
+    z, labels = training.fixed_batch(ModelConfig(z_dim=8), data, CPU)
+    torch.randn(3)
+    again, _ = training.fixed_batch(ModelConfig(z_dim=8), data, CPU)
+    assert torch.equal(z, again) and z.shape == (12, 8)
+    assert torch.bincount(labels).tolist() == [4, 4, 4]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_discriminator_learns_to_tell_noise_from_sounds(tiny_run, datasets, recipe):
+    config, data = tiny_run(recipe, batch_size=12), datasets[recipe]
+    players = Players(config, 3, CPU, "fp32")
+    real, y = data.batch(torch.arange(0, 21, 2))
+    losses = [
+        float(training.train_step_d(players, real, y, torch.randn(11, 8), lambda x: x, config.train, step)["loss_d"])
+        for step in range(60)
+    ]
+    assert losses[-1] < 0.5 * losses[0]
