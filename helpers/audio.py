@@ -34,7 +34,8 @@ def read_audio(path: Path, sample_rate: int) -> tuple[np.ndarray, SourceInfo]:
     Raises AudioError if the file is empty, no audio, damaged, or holds values that are not finite.
     """
     try:
-        samples, rate = soundfile.read(path, dtype="float32", always_2d=True)  # (n_samples, n_channels)
+        with open(path, "rb") as file:  # opened here: libsndfile takes no name that is not valid UTF-8
+            samples, rate = soundfile.read(file, dtype="float32", always_2d=True)  # (n_samples, n_channels)
     except (soundfile.SoundFileError, OSError, RuntimeError, ValueError) as error:
         raise AudioError(_reason(path, error)) from error
     if samples.shape[0] == 0:
@@ -43,6 +44,15 @@ def read_audio(path: Path, sample_rate: int) -> tuple[np.ndarray, SourceInfo]:
         raise AudioError("holds samples that are not numbers (NaN or infinite)")
     info = SourceInfo(rate, samples.shape[1], samples.shape[0] / rate)
     return resample(samples.mean(axis=1), rate, sample_rate), info
+
+
+def source_rate(path: Path) -> int:
+    """The sample rate of a file in hertz, from its header; AudioError if it has none."""
+    try:
+        with open(path, "rb") as file:
+            return soundfile.info(file).samplerate
+    except (soundfile.SoundFileError, OSError, RuntimeError, ValueError) as error:
+        raise AudioError(_reason(path, error)) from error
 
 
 def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
@@ -60,7 +70,8 @@ def write_wav(path: Path, waveform, sample_rate: int) -> Path:
         samples = samples / peak
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, samples, sample_rate, subtype="PCM_16", format="WAV")
+    with open(path, "wb") as file:
+        soundfile.write(file, samples, sample_rate, subtype="PCM_16", format="WAV")
     return path
 
 

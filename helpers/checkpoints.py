@@ -1,7 +1,6 @@
 """Atomic checkpoints of training, and the exported generator that is all listening needs."""
 
 import os
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +39,17 @@ class SoundGenerator:
 
 
 def save_checkpoint(state: dict, folder: Path, step: int) -> Path:
-    """Write step-<step>.pt so that a kill at any moment leaves the older ones whole; drop all but the newest two."""
+    """Write step-<step>.pt so that a kill at any moment leaves the older ones whole; drop all but the newest two.
+
+    Checkpoints of later steps go too: training went on from an older one because they could not be read.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08d}.pt"
     _write_atomically(path, lambda partial: torch.save(state, partial))
-    for old in _checkpoint_paths(folder)[:-KEPT]:
-        old.unlink()
+    paths = _checkpoint_paths(folder)
+    own = paths.index(path)
+    for stale in paths[: max(0, own + 1 - KEPT)] + paths[own + 1 :]:
+        stale.unlink()
     return path
 
 
@@ -58,7 +62,7 @@ def load_newest_checkpoint(folder: Path) -> tuple[dict | None, list[str]]:
     for path in reversed(_checkpoint_paths(folder)):
         try:
             return torch.load(path, map_location="cpu", weights_only=True), problems
-        except (OSError, RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+        except Exception as error:  # damage makes the unpickler fail in any way at all
             problems.append(f"{path} cannot be read ({type(error).__name__}); the one before it is used")
     return None, problems
 

@@ -26,7 +26,7 @@ class AudioConfig:
     n_mels: int = 128
     n_frames: int = 512
     f_min_hz: float = 0.0
-    mel_scale: str = "slaney"  # "htk" leaves bands empty at 513 bins and 128 mels, and then cannot be inverted
+    mel_scale: str = "slaney"  # "htk" has bands narrower than a bin at 513 bins and 128 mels
     mel_norm: str = "slaney"  # "slaney" (unit area) or "none"
     power: float = 1.0  # 1: magnitude, which inverts better; 2: power
     compression: str = "log"  # "log": log(max(mel, floor)); "log1p": log(1 + mel)
@@ -179,12 +179,15 @@ class RunConfig:
     versions: dict = field(default_factory=dict)
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False)
+        return json.dumps(dataclasses.asdict(self), indent=2)  # ASCII: any folder name survives
 
     @classmethod
     def from_json(cls, text: str) -> "RunConfig":
         """Read what `to_json` wrote. Raises ConfigError naming what is damaged, unknown or out of range."""
         values = _json_object(text, "config.json")
+        for name, kind, word in (("classes", list, "a list"), ("versions", dict, "an object")):
+            if not isinstance(values.get(name, kind()), kind):
+                raise ConfigError(f"config.json must hold {word} of {name}, got {values[name]!r}")
         return cls(
             audio=from_dict(AudioConfig, values.get("audio", {})),
             model=from_dict(ModelConfig, values.get("model", {})),
@@ -253,7 +256,7 @@ def from_dict(kind: type, values: dict):
 
 def to_json(config) -> str:
     """One configuration dataclass as a line of JSON with sorted keys."""
-    return json.dumps(dataclasses.asdict(config), sort_keys=True, ensure_ascii=False)
+    return json.dumps(dataclasses.asdict(config), sort_keys=True)
 
 
 def audio_from_json(text: str) -> AudioConfig:

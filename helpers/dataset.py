@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import hashlib
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -13,7 +14,6 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -170,8 +170,9 @@ def list_files(folder: Path) -> list[tuple[str, int, int]]:
         if Path(parent) == Path(folder):
             continue
         for name in sorted(n for n in names if not n.startswith(".")):
-            status = os.stat(os.path.join(parent, name))
-            found.append((os.path.relpath(os.path.join(parent, name), folder), status.st_size, status.st_mtime_ns))
+            path = Path(parent, name)
+            status = path.stat() if path.exists() else path.lstat()  # a link to nowhere is a row of the audit too
+            found.append((os.path.relpath(path, folder), status.st_size, status.st_mtime_ns))
     return sorted(found)
 
 
@@ -181,8 +182,8 @@ def common_sample_rate(folder: Path, n_files: int = 64) -> int:
     rates = Counter()
     for path in paths[:: max(1, len(paths) // n_files)]:
         try:
-            rates[soundfile.info(folder / path).samplerate] += 1
-        except (soundfile.SoundFileError, OSError):
+            rates[audio_files.source_rate(folder / path)] += 1
+        except audio_files.AudioError:
             continue  # the audit names it
     return rates.most_common(1)[0][0] if rates else 0
 
@@ -234,47 +235,66 @@ def _digest_files(folder: Path, paths: list[str], progress) -> dict[str, str]:
             with open(folder / path, "rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            return f"unreadable: {error.strerror}"
+            return f"{path}: {error.strerror}"  # of its own, so that it is nobody's duplicate
 
     with ThreadPoolExecutor(_n_workers()) as pool:
         return dict(zip(paths, _track(pool.map(digest, paths), progress, len(paths), "reading files"), strict=True))
 
 
 def _build_cache(folder, digests, audio, data, cache_dir, key, progress) -> ClipCache:
-    extractor, rows, clips = MelExtractor(audio), [], []
-    plan = _plan_files(digests, data)
     partial = cache_dir / f"features-{key}.partial"
-    with (
-        open(partial, "wb") as body,
-        ThreadPoolExecutor(_n_workers(), initializer=torch.set_num_threads, initargs=(1,)) as pool,
-    ):
-        for first in _track(range(0, len(plan), FILES_AT_ONCE), progress, None, f"log-mels of {len(plan)} files"):
-            part = plan[first : first + FILES_AT_ONCE]
-            for row, features, starts in pool.map(lambda row: _process(row, folder, audio, data, extractor), part):
-                body.write(features.tobytes())
-                clips += [(row.label, len(rows), start) for start in starts]
-                rows.append(row)
-    if not clips:
-        partial.unlink()
-        raise DatasetError(_nothing_usable(folder, rows))
-    rows = _split(rows, data.holdout)
-    partial.rename(cache_dir / f"features-{key}.f16")
+    try:
+        rows, clips = _write_features(partial, folder, _plan_files(digests), audio, data, progress)
+        if not clips:
+            raise DatasetError(_nothing_usable(folder, rows))
+        rows = _split(rows, data.holdout)
+        partial.rename(cache_dir / f"features-{key}.f16")
+    finally:
+        partial.unlink(missing_ok=True)
     _write_index(cache_dir / f"features-{key}.json", folder, audio, rows, clips)
     return _open_cache(cache_dir, key)
 
 
-def _plan_files(digests: dict[str, str], data: DataConfig) -> list[AuditRow]:
-    first_with, per_class, plan = {}, Counter(), []
+def _write_features(path: Path, folder: Path, plan: list[AuditRow], audio, data, progress):
+    """The finished audit, and label, row and first sample of each clip whose features now are in the file."""
+    extractor, rows, clips, n_clips = MelExtractor(audio), [], [], Counter()
+    most = data.max_clips_per_class or math.inf
+    with (
+        open(path, "wb") as body,
+        ThreadPoolExecutor(_n_workers(), initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
+        for first in _track(range(0, len(plan), FILES_AT_ONCE), progress, None, f"log-mels of {len(plan)} files"):
+            part = [
+                _left_out(r, most) if n_clips[r.label] >= most else r for r in plan[first : first + FILES_AT_ONCE]
+            ]
+            for row, features, starts in pool.map(lambda row: _process(row, folder, audio, data, extractor), part):
+                n_taken = int(min(len(starts), most - n_clips[row.label]))
+                if starts and not n_taken:
+                    row = _left_out(row, most)
+                elif starts:
+                    row = dataclasses.replace(row, n_clips=n_taken)
+                body.write(features[:n_taken].tobytes())
+                clips += [(row.label, len(rows), start) for start in starts[:n_taken]]
+                n_clips[row.label] += n_taken
+                rows.append(row)
+    return rows, clips
+
+
+def _left_out(row: AuditRow, most: float) -> AuditRow:
+    if row.status not in ("", "kept"):
+        return row
+    return dataclasses.replace(row, status="left out", changes="", n_clips=0, why=f"max_clips_per_class is {most}")
+
+
+def _plan_files(digests: dict[str, str]) -> list[AuditRow]:
+    first_with, plan = {}, []
     for path, digest in digests.items():
         label, status, why = Path(path).parts[0], "", ""
         if not path.lower().endswith(audio_files.SUFFIXES):
             status, why = "not audio", f"suffix is none of {' '.join(audio_files.SUFFIXES)}"
         elif digest in first_with:
             status, why = "duplicate", f"same content as {first_with[digest]}"
-        elif data.max_clips_per_class and per_class[label] >= data.max_clips_per_class:
-            status, why = "left out", f"max_clips_per_class is {data.max_clips_per_class}"
         else:
-            per_class[label] += 1
             first_with[digest] = path
         plan.append(AuditRow(path, label, status, why=why, digest=digest[:16]))
     return plan
@@ -356,18 +376,20 @@ def _open_cache(cache_dir: Path, key: str, folder: Path | None = None) -> ClipCa
     if not (key and body.exists() and note.exists()):
         return None
     try:
-        index = json.loads(note.read_text())
-        audio = AudioConfig(**index["audio"])
-        shape = (len(index["labels"]), audio.n_mels, audio.n_frames)
-        features = np.memmap(body, np.float16, "r", shape=shape)
+        return _read_cache(body, json.loads(note.read_text()), key, folder)
     except (ValueError, KeyError, TypeError, OSError):
         return None  # damaged: made again
+
+
+def _read_cache(body: Path, index: dict, key: str, folder: Path | None) -> ClipCache:
+    audio = AudioConfig(**index["audio"])
+    shape = (len(index["labels"]), audio.n_mels, audio.n_frames)
     return ClipCache(
         folder=Path(folder or index["folder"]),
         audio=audio,
         classes=tuple(index["classes"]),
         audit=tuple(AuditRow(*row) for row in index["audit"]),
-        features=features,
+        features=np.memmap(body, np.float16, "r", shape=shape),
         labels=np.array(index["labels"], np.int64),
         file_index=np.array(index["file_index"], np.int64),
         starts=np.array(index["starts"], np.int64),

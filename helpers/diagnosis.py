@@ -6,6 +6,11 @@ from torch import Tensor
 SOUNDING_SHARE = 0.02  # of the real clips' share of bins above silence
 SPREAD_SHARE = 0.1  # of the real clips' spread
 
+DIVERGED = (
+    "the generator's output is not a number: training has diverged. Halve the learning rate, or use precision fp32, "
+    "and start again with restart=True."
+)
+
 
 class TrainingWarning(UserWarning):
     """Training goes on, but what it makes will not be worth hearing; the message says what to do."""
@@ -17,10 +22,7 @@ def find_faults(generated: Tensor, labels: Tensor, real: Tensor, real_labels: Te
     generated and real (B, 1, n_mels, n_frames) normalised, labels (B,), silence (n_mels,) or (1,).
     """
     if not torch.isfinite(generated).all():
-        return [
-            "the generator's output is not a number: training has diverged. Halve the learning rate, or use "
-            "precision fp32, and start again with restart=True."
-        ]
+        return [DIVERGED]
     if _sounding(generated, silence) < SOUNDING_SHARE * _sounding(real, silence):
         return [
             "every generated sound is silence. Train longer; if it stays so, lower the learning rate, and see in "
@@ -50,4 +52,4 @@ def _spread(x: Tensor) -> float:
 
 def _spread_within(x: Tensor, labels: Tensor) -> float:
     spreads = [_spread(x[labels == label]) for label in labels.unique() if int((labels == label).sum()) > 1]
-    return sum(spreads) / len(spreads) if spreads else float("inf")
+    return sum(spreads) / len(spreads) if spreads else float("nan")  # nothing to compare

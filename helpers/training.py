@@ -18,13 +18,14 @@ from helpers.augment import augment
 from helpers.checkpoints import CheckpointError, load_newest_checkpoint, save_checkpoint
 from helpers.config import ConfigError, ModelConfig, RunConfig, TrainConfig, to_json
 from helpers.dataset import TrainAudioSpectrogramDataset
-from helpers.diagnosis import TrainingWarning, find_faults
+from helpers.diagnosis import DIVERGED, TrainingWarning, find_faults
 from helpers.losses import discriminator_loss, generator_loss, r1_penalty
 from helpers.models import make_discriminator, make_generator
 from helpers.progress import progress_bar
 from helpers.records import append_metrics, drop_lines_after
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+STEPS_BETWEEN_LOOKS = 20  # each look waits for the device
 FIRST_CHECK_STEP = 300  # before this a generator is expected to be poor
 SOUNDS_PER_CLASS = 4  # in the fixed batch that shows progress
 LOSS_NAMES = ("loss_d", "loss_g", "r1")
@@ -198,7 +199,8 @@ class _Trainer:
                     stopped_by = self._limit_reached() or self._advance(bar)
             except KeyboardInterrupt:
                 stopped_by = "you"
-        if stopped_by == "NaN":
+        if stopped_by == "NaN" or not self._healthy():
+            stopped_by = "NaN"
             self._go_back()
         else:
             self._finish()
@@ -214,16 +216,25 @@ class _Trainer:
         self.losses.append(losses)
         self.step += 1
         self.seconds = time.monotonic() - self.started
-        if self.step % 20 == 0 or self.step == 1:
+        save_due = self.seconds - self.saved_at >= 60 * self.intervals.checkpoint
+        save_due = save_due or self.step % self._epoch_save() == 0
+        sample_due = self.seconds - self.sampled_at >= 60 * self.intervals.samples
+        look_due = self.step == 1 or self.step % STEPS_BETWEEN_LOOKS == 0
+        if look_due:
             self._show(bar, losses)
-            if not all(math.isfinite(float(value)) for value in losses.values()):
-                warnings.warn(find_faults(torch.tensor([math.nan]), *[self.silence] * 4)[0], TrainingWarning, 4)
-                return "NaN"
-        if self.seconds - self.sampled_at >= 60 * self.intervals.samples:
+        if (look_due or save_due or sample_due) and not self._healthy():
+            return "NaN"
+        if sample_due:
             self._sample()
-        if self.seconds - self.saved_at >= 60 * self.intervals.checkpoint or self.step % self._epoch_save() == 0:
+        if save_due:
             self._save()
         return ""
+
+    def _healthy(self) -> bool:
+        """Whether all numbers since the last look, and all weights, are finite."""
+        recent = [value for losses in self.losses[-STEPS_BETWEEN_LOOKS:] for value in losses.values()]
+        weights = (self.players.generator.parameters(), self.players.discriminator.parameters())
+        return all(bool(torch.isfinite(value).all()) for value in itertools.chain(recent, *weights))
 
     def _step(self) -> dict[str, Tensor]:
         train, players = self.config.train, self.players
@@ -259,6 +270,7 @@ class _Trainer:
         print(f"continuing from step {self.step}, {self.seconds / 60:.1f} minutes into {self.folder}")
 
     def _go_back(self) -> None:
+        warnings.warn(DIVERGED, TrainingWarning, stacklevel=4)
         if load_newest_checkpoint(self.folder / "checkpoints")[0] is None:
             raise TrainingError("training diverged before its first checkpoint: halve learning_rate and run again")
         self._resume()
