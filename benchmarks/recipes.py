@@ -6,9 +6,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from helpers.audit import common_sample_rate
 from helpers.checkpoints import SoundGenerator
 from helpers.config import RECIPES, DataConfig, RunConfig, make_config
-from helpers.dataset import ClipCache, TrainAudioSpectrogramDataset, common_sample_rate, fit_to, prepare_clips
+from helpers.dataset import ClipCache, TrainAudioSpectrogramDataset, fit_to, prepare_clips
 from helpers.inversion import MelInverter
 from helpers.metrics import TRUSTED_ACCURACY, Judge, measure, train_judge
 from helpers.progress import progress_bar

@@ -1,16 +1,12 @@
-"""From class folders to training examples: audit, split, cached features, `TrainAudioSpectrogramDataset`."""
+"""From class folders to training examples: features computed once, `TrainAudioSpectrogramDataset`."""
 
-import csv
 import dataclasses
-import hashlib
 import json
 import math
-import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -19,38 +15,27 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from helpers import audio as audio_files
+from helpers.audit import (
+    AuditRow,
+    DatasetError,
+    digest_files,
+    left_out,
+    list_files,
+    n_workers,
+    nothing_usable,
+    plan_files,
+    split_files,
+    track,
+    write_audit,
+)
 from helpers.config import AudioConfig, DataConfig, RunConfig, digest_of, to_json
 from helpers.features import MelExtractor, Normaliser, fit_normaliser
 from helpers.sources import open_source
 
-TEST_SHARE = 1 / 7  # of a class's files, when the data set names no split of its own
-FEWEST_FOR_TEST = 4  # files in a class before one is held out
 FEW_CLIPS = 50  # below this a class is learned nearly by heart
 VERY_FEW_CLIPS = 10
 FILES_AT_ONCE = 256  # results held in memory before they are written
 READ_CLIPS = 512  # clips in one batch of a pass over the cache
-
-
-class DatasetError(ValueError):
-    """A folder or cache that cannot be trained on; the message says why and what to do."""
-
-
-@dataclass(frozen=True)
-class AuditRow:
-    """What became of one file. `status` is kept, silent, too short, unreadable, duplicate, not audio or left out."""
-
-    path: str  # relative to the class folders' folder
-    label: str
-    status: str
-    changes: str = ""  # of a kept file: resampled, mixed to mono, cropped, sliced, padded
-    why: str = ""
-    sample_rate: int = 0
-    n_channels: int = 0
-    duration_s: float = 0.0
-    level_db: float = audio_files.SILENT_DB
-    n_clips: int = 0
-    split: str = ""
-    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,7 +137,7 @@ def prepare_clips(
     key = note.read_text() if note.exists() else ""
     cache = _open_cache(cache_dir, key, folder)
     if cache is None:
-        digests = _digest_files(folder, [path for path, _, _ in files], progress)
+        digests = digest_files(folder, [path for path, _, _ in files], progress)
         key = digest_of(settings, *(f"{path} {digest}" for path, digest in digests.items()))
         cache = _open_cache(cache_dir, key, folder)
     if cache is None:
@@ -160,51 +145,6 @@ def prepare_clips(
     note.write_text(key)
     write_audit(cache.audit, data_dir / "audit.csv")
     return cache
-
-
-def list_files(folder: Path) -> list[tuple[str, int, int]]:
-    """Every visible file below the class folders: relative path, size in bytes, time of change in ns; sorted."""
-    found = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(f for f in folders if not f.startswith((".", "__MACOSX")))
-        if Path(parent) == Path(folder):
-            continue
-        for name in sorted(n for n in names if not n.startswith(".")):
-            path = Path(parent, name)
-            status = path.stat() if path.exists() else path.lstat()  # a link to nowhere is a row of the audit too
-            found.append((os.path.relpath(path, folder), status.st_size, status.st_mtime_ns))
-    return sorted(found)
-
-
-def common_sample_rate(folder: Path, n_files: int = 64) -> int:
-    """The sample rate in hertz that most of (up to n_files of) the recordings have; 0 if none can be read."""
-    paths = [path for path, _, _ in list_files(folder) if path.lower().endswith(audio_files.SUFFIXES)]
-    rates = Counter()
-    for path in paths[:: max(1, len(paths) // n_files)]:
-        try:
-            rates[audio_files.source_rate(folder / path)] += 1
-        except audio_files.AudioError:
-            continue  # the audit names it
-    return rates.most_common(1)[0][0] if rates else 0
-
-
-def write_audit(audit: Iterable[AuditRow], path: Path) -> None:
-    """Write the audit as CSV, a row a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    names = [field.name for field in dataclasses.fields(AuditRow)]
-    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file)
-        writer.writerow(names)
-        writer.writerows([getattr(row, name) for name in names] for row in audit)
-
-
-def summarise_audit(audit: Iterable[AuditRow]) -> Counter:
-    """How many files of each status, and of each change made to kept ones."""
-    counts = Counter()
-    for row in audit:
-        counts[row.status] += 1
-        counts.update(change for change in row.changes.split(", ") if change)
-    return counts
 
 
 def class_advice(cache: ClipCache) -> list[str]:
@@ -229,25 +169,13 @@ def fit_to(cache: ClipCache) -> Normaliser:
     return fit_normaliser(cache.batches("train"), len(cache.classes), cache.audio)
 
 
-def _digest_files(folder: Path, paths: list[str], progress) -> dict[str, str]:
-    def digest(path: str) -> str:
-        try:
-            with open(folder / path, "rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError as error:
-            return f"{path}: {error.strerror}"  # of its own, so that it is nobody's duplicate
-
-    with ThreadPoolExecutor(_n_workers()) as pool:
-        return dict(zip(paths, _track(pool.map(digest, paths), progress, len(paths), "reading files"), strict=True))
-
-
 def _build_cache(folder, digests, audio, data, cache_dir, key, progress) -> ClipCache:
     partial = cache_dir / f"features-{key}.partial"
     try:
-        rows, clips = _write_features(partial, folder, _plan_files(digests), audio, data, progress)
+        rows, clips = _write_features(partial, folder, plan_files(digests), audio, data, progress)
         if not clips:
-            raise DatasetError(_nothing_usable(folder, rows))
-        rows = _split(rows, data.holdout)
+            raise DatasetError(nothing_usable(folder, rows))
+        rows = split_files(rows, data.holdout)
         partial.rename(cache_dir / f"features-{key}.f16")
     finally:
         partial.unlink(missing_ok=True)
@@ -261,16 +189,14 @@ def _write_features(path: Path, folder: Path, plan: list[AuditRow], audio, data,
     most = data.max_clips_per_class or math.inf
     with (
         open(path, "wb") as body,
-        ThreadPoolExecutor(_n_workers(), initializer=torch.set_num_threads, initargs=(1,)) as pool,
+        ThreadPoolExecutor(n_workers(), initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
-        for first in _track(range(0, len(plan), FILES_AT_ONCE), progress, None, f"log-mels of {len(plan)} files"):
-            part = [
-                _left_out(r, most) if n_clips[r.label] >= most else r for r in plan[first : first + FILES_AT_ONCE]
-            ]
+        for first in track(range(0, len(plan), FILES_AT_ONCE), progress, None, f"log-mels of {len(plan)} files"):
+            part = [left_out(r, most) if n_clips[r.label] >= most else r for r in plan[first : first + FILES_AT_ONCE]]
             for row, features, starts in pool.map(lambda row: _process(row, folder, audio, data, extractor), part):
                 n_taken = int(min(len(starts), most - n_clips[row.label]))
                 if starts and not n_taken:
-                    row = _left_out(row, most)
+                    row = left_out(row, most)
                 elif starts:
                     row = dataclasses.replace(row, n_clips=n_taken)
                 body.write(features[:n_taken].tobytes())
@@ -278,26 +204,6 @@ def _write_features(path: Path, folder: Path, plan: list[AuditRow], audio, data,
                 n_clips[row.label] += n_taken
                 rows.append(row)
     return rows, clips
-
-
-def _left_out(row: AuditRow, most: float) -> AuditRow:
-    if row.status not in ("", "kept"):
-        return row
-    return dataclasses.replace(row, status="left out", changes="", n_clips=0, why=f"max_clips_per_class is {most}")
-
-
-def _plan_files(digests: dict[str, str]) -> list[AuditRow]:
-    first_with, plan = {}, []
-    for path, digest in digests.items():
-        label, status, why = Path(path).parts[0], "", ""
-        if not path.lower().endswith(audio_files.SUFFIXES):
-            status, why = "not audio", f"suffix is none of {' '.join(audio_files.SUFFIXES)}"
-        elif digest in first_with:
-            status, why = "duplicate", f"same content as {first_with[digest]}"
-        else:
-            first_with[digest] = path
-        plan.append(AuditRow(path, label, status, why=why, digest=digest[:16]))
-    return plan
 
 
 def _process(row: AuditRow, folder: Path, audio: AudioConfig, data: DataConfig, extractor: MelExtractor):
@@ -338,20 +244,6 @@ def _changes(info, n_samples: int, n_clips: int, audio: AudioConfig) -> str:
         "padded": n_samples < audio.clip_samples,
     }
     return ", ".join(change for change, was_made in made.items() if was_made)
-
-
-def _split(rows: list[AuditRow], holdout: str) -> list[AuditRow]:
-    """Whole files go to train or test: by the glob on their names, or a share of each class chosen by content."""
-    kept = [row for row in rows if row.status == "kept"]
-    test = {row.path for row in kept if holdout and fnmatch(Path(row.path).name, holdout)}
-    for label in sorted({row.label for row in kept}) if not holdout else ():
-        members = sorted((row for row in kept if row.label == label), key=lambda row: row.digest)
-        n_test = round(len(members) * TEST_SHARE) if len(members) >= FEWEST_FOR_TEST else 0
-        test |= {row.path for row in members[: max(n_test, len(members) >= FEWEST_FOR_TEST)]}
-    if len(test) == len(kept):
-        raise DatasetError(f"holdout {holdout!r} matches every usable file, so none is left for training")
-    named = {True: "test", False: "train"}
-    return [dataclasses.replace(row, split=named[row.path in test]) if row.status == "kept" else row for row in rows]
 
 
 def _write_index(path: Path, folder: Path, audio: AudioConfig, rows, clips) -> None:
@@ -395,18 +287,3 @@ def _read_cache(body: Path, index: dict, key: str, folder: Path | None) -> ClipC
         starts=np.array(index["starts"], np.int64),
         key=key,
     )
-
-
-def _nothing_usable(folder: Path, rows: list[AuditRow]) -> str:
-    counts = ", ".join(f"{n} {status}" for status, n in summarise_audit(rows).most_common())
-    return (
-        f"{folder} holds no usable recording ({counts or 'no files'}). First reason: {rows[0].why if rows else '-'}"
-    )
-
-
-def _n_workers() -> int:
-    return min(16, os.cpu_count() or 1)
-
-
-def _track(iterable, progress, total: int | None, desc: str):
-    return progress(iterable, total=total, desc=desc) if progress else iterable

@@ -13,17 +13,9 @@ import torch
 
 from helpers import audio as audio_files
 from helpers import dataset as clips_of
+from helpers.audit import DatasetError, common_sample_rate, list_files, summarise_audit
 from helpers.config import AudioConfig, DataConfig
-from helpers.dataset import (
-    DatasetError,
-    TrainAudioSpectrogramDataset,
-    class_advice,
-    common_sample_rate,
-    fit_to,
-    list_files,
-    prepare_clips,
-    summarise_audit,
-)
+from helpers.dataset import TrainAudioSpectrogramDataset, class_advice, fit_to, prepare_clips
 
 RATE = 8_000
 AUDIO = AudioConfig(sample_rate=RATE, n_fft=256, hop_length=64, n_mels=16, n_frames=16)  # 960 samples, 0.12 s
@@ -360,7 +352,7 @@ def test_a_clip_is_the_recording_it_was_made_from(folder, tmp_path):
 def test_clips_do_not_depend_on_the_number_of_workers(folder, tmp_path, monkeypatch, n_workers):
     monkeypatch.setattr(clips_of, "FILES_AT_ONCE", 5)
     alone = prepare(folder, tmp_path / "alone")
-    monkeypatch.setattr(clips_of, "_n_workers", lambda: n_workers)
+    monkeypatch.setattr(clips_of, "n_workers", lambda: n_workers)
     cache = prepare(folder, tmp_path / "again")
     assert cache.key == alone.key and cache.audit == alone.audit
     np.testing.assert_array_equal(cache.features, alone.features)

@@ -1,0 +1,152 @@
+"""What is in a folder of class folders: one row a file, with what becomes of it and why; training or test."""
+
+import csv
+import dataclasses
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+
+from helpers import audio as audio_files
+
+TEST_SHARE = 1 / 7  # of a class's files, when the data set names no split of its own
+FEWEST_FOR_TEST = 4  # files in a class before one is held out
+
+
+class DatasetError(ValueError):
+    """A folder or cache that cannot be trained on; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class AuditRow:
+    """What became of one file. `status` is kept, silent, too short, unreadable, duplicate, not audio or left out."""
+
+    path: str  # relative to the class folders' folder
+    label: str
+    status: str
+    changes: str = ""  # of a kept file: resampled, mixed to mono, cropped, sliced, padded
+    why: str = ""
+    sample_rate: int = 0
+    n_channels: int = 0
+    duration_s: float = 0.0
+    level_db: float = audio_files.SILENT_DB
+    n_clips: int = 0
+    split: str = ""
+    digest: str = ""
+
+
+def list_files(folder: Path) -> list[tuple[str, int, int]]:
+    """Every visible file below the class folders: relative path, size in bytes, time of change in ns; sorted."""
+    found = []
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(f for f in folders if not f.startswith((".", "__MACOSX")))
+        if Path(parent) == Path(folder):
+            continue
+        for name in sorted(n for n in names if not n.startswith(".")):
+            path = Path(parent, name)
+            status = path.stat() if path.exists() else path.lstat()  # a link to nowhere is a row of the audit too
+            found.append((os.path.relpath(path, folder), status.st_size, status.st_mtime_ns))
+    return sorted(found)
+
+
+def common_sample_rate(folder: Path, n_files: int = 64) -> int:
+    """The sample rate in hertz that most of (up to n_files of) the recordings have; 0 if none can be read."""
+    paths = [path for path, _, _ in list_files(folder) if path.lower().endswith(audio_files.SUFFIXES)]
+    rates = Counter()
+    for path in paths[:: max(1, len(paths) // n_files)]:
+        try:
+            rates[audio_files.source_rate(folder / path)] += 1
+        except audio_files.AudioError:
+            continue  # the audit names it
+    return rates.most_common(1)[0][0] if rates else 0
+
+
+def write_audit(audit: Iterable[AuditRow], path: Path) -> None:
+    """Write the audit as CSV, a row a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = [field.name for field in dataclasses.fields(AuditRow)]
+    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        writer.writerows([getattr(row, name) for name in names] for row in audit)
+
+
+def summarise_audit(audit: Iterable[AuditRow]) -> Counter:
+    """How many files of each status, and of each change made to kept ones."""
+    counts = Counter()
+    for row in audit:
+        counts[row.status] += 1
+        counts.update(change for change in row.changes.split(", ") if change)
+    return counts
+
+
+def digest_files(folder: Path, paths: list[str], progress) -> dict[str, str]:
+    """SHA-256 of the content of each file, by its path, read in parallel."""
+
+    def digest(path: str) -> str:
+        try:
+            with open(folder / path, "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            return f"{path}: {error.strerror}"  # of its own, so that it is nobody's duplicate
+
+    with ThreadPoolExecutor(n_workers()) as pool:
+        return dict(zip(paths, track(pool.map(digest, paths), progress, len(paths), "reading files"), strict=True))
+
+
+def left_out(row: AuditRow, most: float) -> AuditRow:
+    """The row of a file that was usable, but is one too many of its class."""
+    if row.status not in ("", "kept"):
+        return row
+    return dataclasses.replace(row, status="left out", changes="", n_clips=0, why=f"max_clips_per_class is {most}")
+
+
+def plan_files(digests: dict[str, str]) -> list[AuditRow]:
+    """A row a file, with the status of those that need not be decoded: no audio, or content seen before."""
+    first_with, plan = {}, []
+    for path, digest in digests.items():
+        label, status, why = Path(path).parts[0], "", ""
+        if not path.lower().endswith(audio_files.SUFFIXES):
+            status, why = "not audio", f"suffix is none of {' '.join(audio_files.SUFFIXES)}"
+        elif digest in first_with:
+            status, why = "duplicate", f"same content as {first_with[digest]}"
+        else:
+            first_with[digest] = path
+        plan.append(AuditRow(path, label, status, why=why, digest=digest[:16]))
+    return plan
+
+
+def split_files(rows: list[AuditRow], holdout: str) -> list[AuditRow]:
+    """Whole files go to train or test: by the glob on their names, or a share of each class chosen by content."""
+    kept = [row for row in rows if row.status == "kept"]
+    test = {row.path for row in kept if holdout and fnmatch(Path(row.path).name, holdout)}
+    for label in sorted({row.label for row in kept}) if not holdout else ():
+        members = sorted((row for row in kept if row.label == label), key=lambda row: row.digest)
+        n_test = round(len(members) * TEST_SHARE) if len(members) >= FEWEST_FOR_TEST else 0
+        test |= {row.path for row in members[: max(n_test, len(members) >= FEWEST_FOR_TEST)]}
+    if len(test) == len(kept):
+        raise DatasetError(f"holdout {holdout!r} matches every usable file, so none is left for training")
+    named = {True: "test", False: "train"}
+    return [dataclasses.replace(row, split=named[row.path in test]) if row.status == "kept" else row for row in rows]
+
+
+def nothing_usable(folder: Path, rows: list[AuditRow]) -> str:
+    """Words for a folder none of whose files could be used."""
+    counts = ", ".join(f"{n} {status}" for status, n in summarise_audit(rows).most_common())
+    return (
+        f"{folder} holds no usable recording ({counts or 'no files'}). First reason: {rows[0].why if rows else '-'}"
+    )
+
+
+def n_workers() -> int:
+    """Threads for reading files: one a core, up to 16."""
+    return min(16, os.cpu_count() or 1)
+
+
+def track(iterable, progress, total: int | None, desc: str):
+    """The iterable behind a progress bar, if there is one."""
+    return progress(iterable, total=total, desc=desc) if progress else iterable
