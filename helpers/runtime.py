@@ -14,6 +14,8 @@ import torch
 
 from helpers import __version__
 from helpers.config import ConfigError, RunConfig
+from helpers.downloads import KNOWN
+from helpers.sources import KIT
 
 PROJECT = Path(__file__).resolve().parent.parent
 DRIVE = Path("/content/drive")
@@ -103,6 +105,8 @@ def resolve_source(data_source: str, use_drive: bool) -> tuple[str, bool]:
 
     A relative path that does not exist here is looked for in the project's folder, then in Drive.
     """
+    if data_source in (KIT, *KNOWN):
+        return data_source, False
     if use_drive:
         mount_drive()
     for base in (Path.cwd(), PROJECT, DRIVE / "MyDrive"):

@@ -356,17 +356,15 @@ def one_hot(labels: Tensor, n_classes: int) -> Tensor:
 def identity(config: RunConfig) -> str:
     """What must be the same for a checkpoint to be continued, as JSON."""
     parts = {name: json.loads(to_json(getattr(config, name))) for name in ("audio", "model", "train")}
-    return json.dumps(parts | {"classes": list(config.classes)})
+    return json.dumps(parts | {"classes": list(config.classes), "data": {"digest": config.data.digest}})
 
 
 def _differences(before: dict, now: dict) -> list[str]:
     found = [f"classes {before['classes']}, not {now['classes']}"] if before["classes"] != now["classes"] else []
-    for part, field in itertools.product(
-        ("audio", "model", "train"), {k for p in now.values() if isinstance(p, dict) for k in p}
-    ):
-        old, new = before[part].get(field), now[part].get(field)
-        if old != new:
-            found.append(f"{part}.{field} {old!r}, not {new!r}")
+    for part in ("audio", "model", "train", "data"):
+        for field, new in now[part].items():
+            if before[part].get(field) != new:
+                found.append(f"{part}.{field} {before[part].get(field)!r}, not {new!r}")
     return found
 
 

@@ -392,3 +392,11 @@ def test_the_discriminator_learns_to_tell_noise_from_sounds(tiny_run, datasets, 
         for step in range(60)
     ]
     assert losses[-1] < 0.5 * losses[0]
+
+
+def test_other_recordings_are_not_trained_on_in_the_same_run(train, tiny_run):
+    config = tiny_run()
+    train(config, steps=2)
+    other = dataclasses.replace(config, data=dataclasses.replace(config.data, digest="0123456789ab"))
+    with pytest.raises(CheckpointError, match=r"data\.digest '.*', not '0123456789ab'"):
+        train(other, steps=4)
