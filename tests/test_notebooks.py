@@ -82,17 +82,7 @@ def test_executes_under_nbval(name, run_dir):
         parameters = {"run_dir": str(run_dir), **SMALL[name]}
         papermill.execute_notebook(FOLDER / f"{name}.ipynb", copy, parameters, prepare_only=True)
         done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "pytest",
-                "--nbval-lax",
-                "--nbval-current-env",
-                "-q",
-                "-p",
-                "no:cacheprovider",
-                copy,
-            ],
+            [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider", copy],
             cwd=FOLDER,
             capture_output=True,
             text=True,
