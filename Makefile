@@ -1,4 +1,4 @@
-# make run | make test | make lint | make benchmark; each makes its own environment first.
+# make run | test | lint | benchmark | strip (outputs, before a commit); each makes its own environment first.
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -7,7 +7,7 @@ MINUTES ?= 5
 PRESET ?= cpu
 RECIPE ?= modern
 
-.PHONY: run test lint benchmark clean
+.PHONY: run test lint benchmark strip clean
 
 run: $(VENV)/installed
 	$(PY) -m helpers.pipeline --data "$(DATA)" --minutes $(MINUTES) --preset $(PRESET) --recipe $(RECIPE) $(if $(RUN),--run "$(RUN)")
@@ -21,6 +21,9 @@ lint: $(VENV)/installed
 
 benchmark: $(VENV)/installed
 	$(PY) -m benchmarks.recipes --data "$(DATA)" --minutes $(MINUTES)
+
+strip: $(VENV)/installed
+	$(PY) -m nbstripout --keep-id --extra-keys "metadata.papermill metadata.widgets cell.metadata.papermill cell.metadata.executionInfo cell.metadata.outputId" notebooks/*.ipynb
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import papermill
+from nbclient.exceptions import DeadKernelError
 
 from helpers.parameters import NOTEBOOKS
 from helpers.records import read_metrics
@@ -69,6 +70,12 @@ def _execute(notebook: str, run: RunPaths, parameters: dict) -> bool:
         )
     except papermill.PapermillExecutionError as error:
         print(f"\n{notebook} stopped: {error.ename}: {error.evalue}\nThe notebook so far: {target}", file=sys.stderr)
+        return False
+    except (DeadKernelError, KeyboardInterrupt):
+        print(
+            f"\n{notebook} was ended from outside. Run the same command again: it goes on from {run.root}",
+            file=sys.stderr,
+        )
         return False
     print(f"== {notebook} took {time.monotonic() - begun:.0f} s", flush=True)
     return True
