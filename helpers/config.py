@@ -125,7 +125,6 @@ class ModelConfig:
 class TrainConfig:
     """How the players are updated. What stops a run (minutes, epochs, steps) is no part of what it is."""
 
-    loss: str = "logistic"  # "logistic" (non-saturating, with R1) or "bce" (the same without a penalty)
     batch_size: int = 32
     learning_rate_g: float = 5e-4
     learning_rate_d: float = 5e-4
@@ -140,7 +139,6 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self):
-        _check_choice("loss", self.loss, ("logistic", "bce"))
         _check_choice("precision", self.precision, ("auto", "fp32", "bf16", "fp16"))
         if self.batch_size < 2:
             raise ConfigError(f"batch_size must be at least 2 (batch statistics need it), got {self.batch_size}")
@@ -210,7 +208,6 @@ RECIPES = {
         "audio": {"mel_norm": "none", "power": 2.0, "compression": "log1p", "normalisation": "per_clip"},
         "model": ModelConfig(recipe="baseline", z_dim=100),
         "train": TrainConfig(
-            loss="bce",
             learning_rate_g=2e-4,  # Adam's settings of DCGAN (Radford et al. 2016)
             learning_rate_d=2e-4,
             beta1=0.5,
