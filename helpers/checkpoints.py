@@ -1,6 +1,8 @@
 """Atomic checkpoints of training, and the exported generator that is all listening needs."""
 
+import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +40,16 @@ class SoundGenerator:
         return self.classes.index(name)
 
 
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Let `write` fill a file beside path, then put it in its place: a kill leaves the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    write(partial)
+    with open(partial, "rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
 def save_checkpoint(state: dict, folder: Path, step: int) -> Path:
     """Write step-<step>.pt so that a kill at any moment leaves the older ones whole; drop all but the newest two.
 
@@ -45,7 +57,7 @@ def save_checkpoint(state: dict, folder: Path, step: int) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"step-{step:08d}.pt"
-    _write_atomically(path, lambda partial: torch.save(state, partial))
+    write_atomically(path, lambda partial: torch.save(state, partial))
     paths = _checkpoint_paths(folder)
     own = paths.index(path)
     for stale in paths[: max(0, own + 1 - KEPT)] + paths[own + 1 :]:
@@ -67,8 +79,8 @@ def load_newest_checkpoint(folder: Path) -> tuple[dict | None, list[str]]:
     return None, problems
 
 
-def export_generator(path: Path, generator: SoundGenerator) -> Path:
-    """Write weights and statistics as safetensors, with configuration and classes as metadata."""
+def export_generator(path: Path, generator: SoundGenerator, note: dict | None = None) -> Path:
+    """Write weights and statistics as safetensors, with configuration, classes and a note as metadata."""
     tensors = {f"network.{name}": value for name, value in generator.network.state_dict().items()}
     tensors |= {f"normaliser.{name}": value for name, value in generator.normaliser.tensors().items()}
     metadata = {
@@ -76,11 +88,20 @@ def export_generator(path: Path, generator: SoundGenerator) -> Path:
         "audio": to_json(generator.audio),
         "model": to_json(generator.model),
         "classes": "\n".join(name.encode("unicode_escape").decode() for name in generator.classes),
+        "note": json.dumps(note or {}),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    _write_atomically(path, lambda partial: save_file(whole, partial, metadata))
+    write_atomically(path, lambda partial: save_file(whole, partial, metadata))
     return path
+
+
+def read_note(path: Path) -> dict:
+    """The note that `export_generator` was given; empty where there is no such file or it is damaged."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return json.loads(file.metadata()["note"])
+    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError):
+        return {}
 
 
 def load_generator(path: Path, device: torch.device | str = "cpu") -> SoundGenerator:
@@ -102,14 +123,6 @@ def load_generator(path: Path, device: torch.device | str = "cpu") -> SoundGener
     except (safetensors.SafetensorError, KeyError, RuntimeError, ConfigError) as error:
         raise CheckpointError(f"{path} is no generator of this project, or damaged: {error}") from error
     return SoundGenerator(network.to(device).eval(), audio, model, classes, normaliser)
-
-
-def _write_atomically(path: Path, write) -> None:
-    partial = path.with_name(path.name + ".partial")
-    write(partial)
-    with open(partial, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(partial, path)
 
 
 def _checkpoint_paths(folder: Path) -> list[Path]:

@@ -130,6 +130,7 @@ class TrainConfig:
     learning_rate_d: float = 5e-4
     beta1: float = 0.0  # no momentum against an opponent that moves
     beta2: float = 0.99
+    class_weight: float = 0.2  # of the class that the discriminator hears, in the generator's loss; 0: no such head
     r1_gamma: float = 0.5
     r1_every: int = 8  # lazy regularisation: the penalty at every 8th step, 8 times as strong
     ema_half_life_images: int = 5_000  # 0: no average is kept
@@ -212,6 +213,7 @@ RECIPES = {
             learning_rate_d=2e-4,
             beta1=0.5,
             beta2=0.999,
+            class_weight=0.0,
             r1_gamma=0.0,
             ema_half_life_images=0,
             augmentations=(),

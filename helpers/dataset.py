@@ -95,8 +95,12 @@ class TrainAudioSpectrogramDataset(torch.utils.data.Dataset):
 
     def batch(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """Spectrograms (B, 1, n_mels, n_frames) and one-hot labels (B, n_classes) of the items (B,)."""
-        compressed = torch.from_numpy(self.cache.features[self.indices[items.numpy()]].astype(np.float32))
-        return self.normaliser.normalise(compressed), F.one_hot(self.labels[items], self.n_classes).float()
+        normalised = self.normaliser.normalise(self.compressed(items))
+        return normalised, F.one_hot(self.labels[items], self.n_classes).float()
+
+    def compressed(self, items: Tensor) -> Tensor:
+        """Compressed mels (B, n_mels, n_frames) of the items (B,), not normalised."""
+        return torch.from_numpy(self.cache.features[self.indices[items.numpy()]].astype(np.float32))
 
 
 def open_clips(config: RunConfig, data_dir: Path, cache_dir: Path, work_dir: Path, progress=None) -> ClipCache:

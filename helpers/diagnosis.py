@@ -1,10 +1,14 @@
-"""What goes wrong in a conditional GAN, found on its output: NaN, silence, one sound for all."""
+"""What goes wrong in a conditional GAN, found on what is heard; and whether training still pays."""
 
 import torch
 from torch import Tensor
 
-SOUNDING_SHARE = 0.02  # of the real clips' share of bins above silence
+SILENCE_DB = -60.0  # RMS of full scale
+FULL_SCALE = 0.999
+CLIPPED_SHARE = 0.01  # of a sound's samples: a single peak is no fault
 SPREAD_SHARE = 0.1  # of the real clips' spread
+EARLY_LINES = 4  # too few to tell a trend from chance
+STILL_FALLING = 0.9  # of what it was a third of the time ago
 
 DIVERGED = (
     "the generator's output is not a number: training has diverged. Halve the learning rate, or use precision fp32, "
@@ -16,25 +20,35 @@ class TrainingWarning(UserWarning):
     """Training goes on, but what it makes will not be worth hearing; the message says what to do."""
 
 
-def find_faults(generated: Tensor, labels: Tensor, real: Tensor, real_labels: Tensor, silence: Tensor) -> list[str]:
-    """One sentence with advice for each fault of a batch of generated spectrograms, beside real ones.
+def find_faults(waveforms: Tensor, mels: Tensor, labels: Tensor, real: Tensor, real_labels: Tensor) -> list[str]:
+    """One sentence with advice for each fault of generated sounds, beside real ones that came the same way.
 
-    generated and real (B, 1, n_mels, n_frames) normalised, labels (B,), silence (n_mels,) or (1,).
+    waveforms (B, n) of full scale 1; mels (B, n_mels, n_frames) of them and real (M, n_mels, n_frames) are
+    log-mels; labels (B,) and real_labels (M,).
     """
-    if not torch.isfinite(generated).all():
+    if not torch.isfinite(waveforms).all():
         return [DIVERGED]
-    if _sounding(generated, silence) < SOUNDING_SHARE * _sounding(real, silence):
+    silent = waveforms.square().mean(dim=1) < 10 ** (SILENCE_DB / 10)
+    if bool(silent.all()):
         return [
             "every generated sound is silence. Train longer; if it stays so, lower the learning rate, and see in "
             "01_data that the recordings are not mostly silent."
         ]
     faults = []
-    if _spread(generated) < SPREAD_SHARE * _spread(real):
+    if int(silent.sum()) * 10 > len(silent):
+        faults.append(f"{int(silent.sum())} of {len(silent)} generated sounds are silence. Train longer.")
+    clipped = (waveforms.abs() > FULL_SCALE).float().mean(dim=1) > CLIPPED_SHARE
+    if int(clipped.sum()) * 10 > len(clipped):
+        faults.append(
+            f"{int(clipped.sum())} of {len(clipped)} generated sounds are louder than full scale and would be "
+            "clipped. If the recordings themselves are that loud, lower their level; otherwise train longer."
+        )
+    if _spread(mels) < SPREAD_SHARE * _spread(real):
         faults.append(
             "all generated sounds are alike, whatever class is asked for. Lower the learning rate of both players "
             "and start again with restart=True; more recordings help too."
         )
-    elif _spread_within(generated, labels) < SPREAD_SHARE * _spread_within(real, real_labels):
+    elif _spread_within(mels, labels) < SPREAD_SHARE * _spread_within(real, real_labels):
         faults.append(
             "the sounds of a class are all alike: the noise is ignored. Go on from here only if that is enough for "
             "you; otherwise lower the learning rate, or give each class more recordings."
@@ -42,8 +56,28 @@ def find_faults(generated: Tensor, labels: Tensor, real: Tensor, real_labels: Te
     return faults
 
 
-def _sounding(x: Tensor, silence: Tensor) -> float:
-    return float((x > silence.to(x.device).view(1, 1, -1, 1) + 0.1).float().mean())
+def badness(line: dict) -> float:
+    """What the best generator has least of: its Fréchet distance over its accuracy, from a line of progress."""
+    return line["frechet"] / max(line["accuracy"], 0.01)
+
+
+def still_pays(lines: list[dict]) -> str:
+    """A sentence on whether more training is worth its time, from the run's lines of progress, in order."""
+    if len(lines) < EARLY_LINES:
+        return "Too early to say whether training still pays: let it run for a few more intervals."
+    now = lines[-1]["minutes"]
+    best = min(lines, key=badness)
+    before = min((line for line in lines if line["minutes"] <= now * 2 / 3), key=badness, default=lines[0])
+    figures = f"Fréchet distance {best['frechet']:.1f} and accuracy {best['accuracy']:.2f} at step {best['step']}"
+    if badness(best) < STILL_FALLING * badness(before):
+        return (
+            f"Training still pays: a third of the time ago the best had Fréchet distance {before['frechet']:.1f} "
+            f"and accuracy {before['accuracy']:.2f}, now it has {figures}. Give it more minutes."
+        )
+    return (
+        f"Training hardly pays any more: the best generator, {figures}, is little better than a third of the time "
+        "ago. More recordings will help more than more minutes."
+    )
 
 
 def _spread(x: Tensor) -> float:

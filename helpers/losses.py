@@ -15,6 +15,11 @@ def generator_loss(fake_logits: Tensor) -> Tensor:
     return F.softplus(-fake_logits.float()).mean()
 
 
+def class_loss(class_logits: Tensor, y: Tensor) -> Tensor:
+    """Cross-entropy of logits (B, n_classes) against one-hot labels (B, n_classes); a scalar (Odena et al. 2017)."""
+    return F.cross_entropy(class_logits.float(), y)
+
+
 def r1_penalty(real_logits: Tensor, real: Tensor) -> Tensor:
     """Half the mean squared gradient norm at real samples (Mescheder et al. 2018, eq. 9, without its gamma).
 

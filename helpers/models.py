@@ -88,7 +88,10 @@ class ResidualGenerator(nn.Module):
 
 
 class ProjectionDiscriminator(nn.Module):
-    """Residual, without batch norm; the class enters by projection (Miyato and Koyama 2018, eq. 3)."""
+    """Residual, without batch norm; the class enters by projection (Miyato and Koyama 2018, eq. 3).
+
+    A second head says which class it hears (the auxiliary classifier of Odena et al. 2017).
+    """
 
     def __init__(self, n_classes: int, n_mels: int, n_frames: int, width: int):
         super().__init__()
@@ -101,17 +104,22 @@ class ProjectionDiscriminator(nn.Module):
         n_features = widths[-1] * (n_mels // 16)  # time is averaged away, frequency is kept
         self.head = nn.Linear(n_features, 1)
         self.projection = nn.Linear(n_classes, n_features, bias=False)
+        self.classifier = nn.Linear(n_features, n_classes)
         keep_scale(self)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Spectrograms (B, 1, n_mels, n_frames) and one-hot labels (B, n_classes) to logits (B,)."""
+        return self.judge(x, y)[0]
+
+    def judge(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, and the logits (B, n_classes) of the class that is heard, which y does not enter."""
         h = self.stem(x)  # (B, C, H/2, W/2)
         for block in self.blocks:
             h = block(h)  # (B, 2C, H/2, W/2) and so on, to (B, 8C, H/16, W/16)
         h = F.leaky_relu(self.last(with_batch_spread(F.leaky_relu(h, 0.2))), 0.2)
         h = h.mean(dim=3).flatten(1)  # (B, 8C · H/16)
         match = (self.projection(y) * h).sum(dim=1) / math.sqrt(h.shape[1])
-        return self.head(h).squeeze(1) + match
+        return self.head(h).squeeze(1) + match, self.classifier(h)
 
 
 def keep_scale(network: nn.Module) -> None:

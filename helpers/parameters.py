@@ -78,6 +78,7 @@ NOTEBOOKS: dict[str, dict[str, Parameter]] = {
         "precision": Parameter(str, choices=("auto", "fp32", "bf16", "fp16")),
         "checkpoint_minutes": Parameter(float, low=0.01, high=10_000),
         "sample_minutes": Parameter(float, low=0.01, high=10_000),
+        "judge_steps": Parameter(int, low=1, high=100_000),
         "restart": Parameter(bool),
     },
     "04_listen": {
@@ -87,7 +88,7 @@ NOTEBOOKS: dict[str, dict[str, Parameter]] = {
         "seed": SEED,
         "inversion": Parameter(str, choices=METHODS),
         "griffin_lim_iterations": Parameter(int, low=1, high=1_000),
-        "judge_epochs": Parameter(int, low=1, high=1_000),
+        "judge_steps": Parameter(int, low=1, high=100_000),
     },
 }
 

@@ -70,15 +70,31 @@ def waveform_and_mel(waveform: np.ndarray, compressed, audio: AudioConfig, title
 
 
 def loss_curves(lines: Sequence[dict]) -> Figure:
-    """Both players' losses and the penalty over steps, from the run's training lines."""
+    """Both players' losses and the penalties over steps, from the run's training lines."""
     figure, axis = plt.subplots(figsize=(7, 3), layout="constrained")
-    for name, label in (("loss_d", "discriminator"), ("loss_g", "generator"), ("r1", "R1 penalty")):
+    for name, label in (
+        ("loss_d", "discriminator"),
+        ("loss_g", "generator"),
+        ("loss_class", "class of real clips"),
+        ("r1", "R1 penalty"),
+    ):
         points = [(line["step"], line[name]) for line in lines if name in line]
         if points:
             axis.plot(*zip(*points, strict=True), marker=".", label=label)
     axis.axhline(2 * math.log(2), color="grey", linestyle=":", label="discriminator can tell nothing")
     axis.set(xlabel="step", ylabel="loss (nats)")
     axis.legend(fontsize=8)
+    return _finished(figure)
+
+
+def progress_curves(lines: Sequence[dict]) -> Figure:
+    """Accuracy and Fréchet distance over minutes, from the run's lines of progress."""
+    figure, (above, below) = plt.subplots(2, 1, figsize=(7, 4), layout="constrained", sharex=True)
+    minutes = [line["minutes"] for line in lines]
+    above.plot(minutes, [line["accuracy"] for line in lines], marker=".")
+    above.set(ylabel="accuracy", ylim=(0, 1.02))
+    below.plot(minutes, [line["frechet"] for line in lines], marker=".", color="C1")
+    below.set(ylabel="Fréchet distance", yscale="log", xlabel="minutes of training")
     return _finished(figure)
 
 

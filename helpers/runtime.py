@@ -40,6 +40,7 @@ class RunPaths:
     checkpoints = property(lambda self: self.root / "checkpoints")
     generator = property(lambda self: self.root / "generator.safetensors")
     metrics = property(lambda self: self.root / "metrics.jsonl")
+    judge = property(lambda self: self.root / "judge.safetensors")
     samples = property(lambda self: self.root / "samples")
     sounds = property(lambda self: self.root / "sounds")
     pictures = property(lambda self: self.root / "pictures")
@@ -122,14 +123,15 @@ def pick_device() -> torch.device:
 
 
 def pick_precision(wanted: str, device: torch.device) -> str:
-    """The precision that "auto" means: bf16 from compute capability 8, fp16 on older GPUs, fp32 on a CPU.
+    """The precision that "auto" means: bf16 where the device computes in it, else fp16 on a GPU and fp32 on a CPU.
 
-    A T4 claims bf16 but emulates it, so the capability decides.
+    A T4 claims bf16 but emulates it, so the capability (8 or more) decides; on a CPU, AVX-512 BF16 or AMX.
     """
     if wanted != "auto":
         return wanted
     if device.type != "cuda":
-        return "fp32"
+        can = getattr(torch.cpu, "get_capabilities", dict)()
+        return "bf16" if can.get("avx512_bf16") or can.get("amx_bf16") else "fp32"
     return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
 
 

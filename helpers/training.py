@@ -16,19 +16,17 @@ from torch import Tensor, nn
 
 from helpers.augment import augment
 from helpers.checkpoints import CheckpointError, load_newest_checkpoint, save_checkpoint
-from helpers.config import ConfigError, ModelConfig, RunConfig, TrainConfig, to_json
+from helpers.config import ConfigError, RunConfig, TrainConfig, to_json
 from helpers.dataset import TrainAudioSpectrogramDataset
-from helpers.diagnosis import DIVERGED, TrainingWarning, find_faults
-from helpers.losses import discriminator_loss, generator_loss, r1_penalty
-from helpers.models import make_discriminator, make_generator
+from helpers.diagnosis import DIVERGED, TrainingWarning
+from helpers.losses import class_loss, discriminator_loss, generator_loss, r1_penalty
+from helpers.models import ProjectionDiscriminator, make_discriminator, make_generator
 from helpers.progress import progress_bar
 from helpers.records import append_metrics, drop_lines_after
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 STEPS_BETWEEN_LOOKS = 20  # each look waits for the device
-FIRST_CHECK_STEP = 300  # before this a generator is expected to be poor
-SOUNDS_PER_CLASS = 4  # in the fixed batch that shows progress
-LOSS_NAMES = ("loss_d", "loss_g", "r1")
+LOSS_NAMES = ("loss_d", "loss_g", "loss_class", "r1")
 
 
 class TrainingError(RuntimeError):
@@ -71,6 +69,12 @@ class Players:
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         self.amp = {"device_type": device.type, "dtype": PRECISIONS[precision], "enabled": precision != "fp32"}
 
+    def judge(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits (B,), and those of the class that is heard (B, n_classes) where there is a head for it."""
+        if isinstance(self.discriminator, ProjectionDiscriminator):
+            return self.discriminator.judge(x, y)
+        return self.discriminator(x, y), None
+
     def state(self) -> dict:
         """Everything that the next step depends on."""
         return {name: part.state_dict() for name, part in self._parts().items()}
@@ -104,14 +108,13 @@ def train_gan(
     limits: Limits,
     intervals: Intervals = Intervals(),  # noqa: B008 (frozen)
     precision: str = "fp32",
-    on_samples: Callable[[int, nn.Module], None] | None = None,
+    on_samples: Callable[[int, float, nn.Module], None] | None = None,
 ) -> TrainResult:
     """Train the run in `folder`, from its newest checkpoint if there is one, until a limit is reached.
 
-    Writes folder/checkpoints and folder/metrics.jsonl; on_samples(step, generator) is called at each interval
-    with the generator that would be listened to. Ctrl-C or the stop button saves and returns. Warns with
-    TrainingWarning of silence, collapse and NaN; NaN ends training at the last good
-    checkpoint and is never saved.
+    Writes folder/checkpoints and folder/metrics.jsonl; on_samples(step, minutes, generator) is called at
+    each interval with the generator that would be listened to. Ctrl-C or the stop button saves and returns.
+    NaN is warned of with TrainingWarning, ends training at the last good checkpoint and is never saved.
     Raises TrainingError if it diverged before there was one, ConfigError without a limit, CheckpointError if
     the checkpoint is of another configuration.
     """
@@ -126,9 +129,13 @@ def train_step_d(
     with torch.no_grad(), torch.autocast(**players.amp):
         fake = players.generator(z, y)
     with torch.autocast(**players.amp):
-        real_logits = players.discriminator(augmented(real), y)
-        loss = discriminator_loss(real_logits, players.discriminator(augmented(fake), y))
+        real_logits, heard = players.judge(augmented(real), y)
+        loss = discriminator_loss(real_logits, players.judge(augmented(fake), y)[0])
     losses = {"loss_d": loss.detach()}
+    if train.class_weight:
+        loss_class = class_loss(heard, y)  # of real clips only: made ones would teach it their faults
+        loss = loss + loss_class
+        losses["loss_class"] = loss_class.detach()
     if penalised:
         shown = augmented(real).detach().requires_grad_()
         penalty = r1_penalty(players.discriminator(shown, y), shown)  # in fp32: fp16 loses its gradient
@@ -138,15 +145,21 @@ def train_step_d(
     return losses
 
 
-def train_step_g(players: Players, y: Tensor, z: Tensor, augmented: Callable) -> dict[str, Tensor]:
+def train_step_g(
+    players: Players, y: Tensor, z: Tensor, augmented: Callable, train: TrainConfig
+) -> dict[str, Tensor]:
     """One update of the generator for labels y (B, n_classes) and latents z (B, z_dim)."""
     players.discriminator.requires_grad_(False)
     with torch.autocast(**players.amp):
-        loss = generator_loss(players.discriminator(augmented(players.generator(z, y)), y))
+        logits, heard = players.judge(augmented(players.generator(z, y)), y)
+        loss = generator_loss(logits)
+    losses = {"loss_g": loss.detach()}
+    if train.class_weight:
+        loss = loss + train.class_weight * class_loss(heard, y)
     _update(players.optimiser_g, players.scaler, loss)
     players.scaler.update()
     players.discriminator.requires_grad_(True)
-    return {"loss_g": loss.detach()}
+    return losses
 
 
 @torch.no_grad()
@@ -185,7 +198,6 @@ class _Trainer:
         self.silence = dataset.normaliser.silence()
         self.per_epoch = steps_per_epoch(dataset, config.train)
         self.step, self.seconds, self.losses = 0, 0.0, []
-        self.fixed = fixed_batch(config.model, dataset, device)
 
     def run(self) -> TrainResult:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -244,7 +256,7 @@ class _Trainer:
         augmented = partial(augment, names=train.augmentations, silence=self.silence, generator=self.rng)
         players.generator.train()
         losses = train_step_d(players, real, y, z[0], augmented, train, self.step)
-        losses |= train_step_g(players, y, z[1], augmented)
+        losses |= train_step_g(players, y, z[1], augmented, train)
         if train.ema_half_life_images:
             half_life = min(train.ema_half_life_images, 0.5 * (self.step + 1) * train.batch_size)  # short at first
             update_average(players.average, players.generator, 0.5 ** (train.batch_size / half_life))
@@ -289,16 +301,8 @@ class _Trainer:
         self.saved_at = self.seconds
 
     def _sample(self) -> None:
-        z, labels = self.fixed
-        network = self.listened.eval()
-        with torch.no_grad():
-            generated = network(z, one_hot(labels, self.dataset.n_classes))
-        real, real_y = self.dataset.batch(torch.arange(0, len(self.dataset), max(1, len(self.dataset) // 256)))
-        faults = find_faults(generated.cpu(), labels.cpu(), real, real_y.argmax(dim=1), self.silence)
-        for fault in faults if self.step >= FIRST_CHECK_STEP else ():
-            warnings.warn(f"step {self.step}: {fault}", TrainingWarning, stacklevel=5)
         if self.on_samples:
-            self.on_samples(self.step, network)
+            self.on_samples(self.step, self.seconds / 60, self.listened.eval())
         self.sampled_at = self.seconds = time.monotonic() - self.started
 
     def _finish(self) -> None:
@@ -339,13 +343,6 @@ class _Trainer:
             f"step {self.step}, D {float(losses['loss_d']):.2f}, G {float(losses['loss_g']):.2f}", refresh=False
         )
         bar.update(self._done() - bar.n)
-
-
-def fixed_batch(model: ModelConfig, dataset, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The noise (B, z_dim) and labels (B,) that show progress: a few sounds of every class, always the same."""
-    labels = torch.arange(dataset.n_classes).repeat_interleave(SOUNDS_PER_CLASS)
-    z = torch.randn((len(labels), model.z_dim), generator=torch.Generator().manual_seed(0))
-    return z.to(device), labels.to(device)
 
 
 def one_hot(labels: Tensor, n_classes: int) -> Tensor:

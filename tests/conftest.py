@@ -32,12 +32,23 @@ def tiny_audio() -> AudioConfig:
 
 
 @pytest.fixture(scope="session")
-def sound_folder(tmp_path_factory):
-    folder, rng = tmp_path_factory.mktemp("sounds"), np.random.default_rng(0)
-    for kind in ("high", "low", "noise"):
-        (folder / kind).mkdir()
-        for index in range(N_EACH):
-            soundfile.write(folder / kind / f"{index}.wav", make_sound(kind, rng), RATE)
+def write_sounds():
+    """A function: a class folder each of high tones, low tones and noise, n recordings in each."""
+
+    def write(folder, n: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        for kind in ("high", "low", "noise"):
+            (folder / kind).mkdir(parents=True)
+            for index in range(n):
+                soundfile.write(folder / kind / f"{index}.wav", make_sound(kind, rng), RATE)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def sound_folder(tmp_path_factory, write_sounds):
+    folder = tmp_path_factory.mktemp("sounds")
+    write_sounds(folder, N_EACH, seed=0)
     return folder
 
 

@@ -1,13 +1,17 @@
-"""The judge and its figures: distances with known answers, an easy set learned, real better than noise."""
-
-import dataclasses
+"""Every figure on distributions with a known answer."""
 
 import pytest
 import torch
 
-from helpers.features import MelExtractor
-from helpers.inversion import MelInverter
-from helpers.metrics import FEATURE_DIM, accuracy, enough_to_measure, frechet_distance, measure, train_judge
+from helpers.metrics import (
+    accuracy,
+    density_and_coverage,
+    frechet_distance,
+    kernel_distance,
+    nearest_clips,
+    share_of_copies,
+    spread_within,
+)
 
 
 def whitened(n: int, d: int, seed: int = 0) -> torch.Tensor:
@@ -60,78 +64,79 @@ def test_accuracy_is_a_share():
     assert accuracy(torch.tensor([0, 1, 2, 2]), torch.tensor([0, 1, 2, 0])) == 0.75
 
 
-def easy_mels(audio, n_each: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Waveforms, compressed mels and labels: tones in one of three octaves at any level and phase."""
-    rng = torch.Generator().manual_seed(seed)
-    labels = torch.arange(3).repeat_interleave(n_each)
-    hertz = 300 * 2.5 ** (labels + 0.4 * torch.rand(3 * n_each, generator=rng))
-    time = torch.arange(audio.clip_samples) / audio.sample_rate
-    level, phase = 0.1 + 0.5 * torch.rand(2, 3 * n_each, generator=rng)
-    waveforms = level[:, None] * torch.sin(2 * torch.pi * hertz[:, None] * time + 6 * phase[:, None])
-    return waveforms, MelExtractor(audio)(waveforms), labels
+def normal(n: int, d: int, seed: int, mean: float = 0.0) -> torch.Tensor:
+    return mean + torch.randn(n, d, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.fixture(scope="module")
-def judged(tiny_audio, dataset):
-    _, train, labels = easy_mels(tiny_audio, 40, 0)
-    return train_judge(train, labels, 3, tiny_audio, dataset.normaliser, epochs=12)
+def test_the_frechet_distance_of_equal_sources_shrinks_with_their_size():
+    small, large = (frechet_distance(normal(n, 8, 0), normal(n, 8, 1)) for n in (50, 2000))
+    assert 0 < large < 0.05 < small < 3
 
 
-def test_an_easy_set_is_learned(tiny_audio, judged):
-    waveforms, compressed, labels = easy_mels(tiny_audio, 20, 1)
-    features, predicted = judged.look(compressed)
-    assert features.shape == (60, FEATURE_DIM) and not features.requires_grad
-    assert accuracy(predicted, labels) > 0.9
-    heard, heard_predicted = judged.hear(waveforms.numpy())
-    torch.testing.assert_close(heard, features)
-    assert torch.equal(heard_predicted, predicted)
+def test_the_kernel_distance_of_two_pairs_of_numbers_is_worked_out_by_hand():
+    a, b = torch.tensor([[0.0], [1.0]]), torch.tensor([[2.0], [1.0]])
+    # off the diagonal of (x y + 1)^3: a gives 1, b gives 27; between them 1, 1, 27, 8
+    assert kernel_distance(a, b) == pytest.approx(1 + 27 - 2 * (1 + 1 + 27 + 8) / 4)
 
 
-def test_the_same_seed_trains_the_same_judge_and_leaves_global_numbers_alone(tiny_audio, dataset):
-    _, train, labels = easy_mels(tiny_audio, 12, 0)
-    torch.manual_seed(4)
-    state, found = torch.get_rng_state(), []
-    for seed in (0, 0, 1):
-        judge = train_judge(train, labels, 3, tiny_audio, dataset.normaliser, epochs=2, seed=seed)
-        assert not judge.network.training
-        found.append(judge.look(train)[0])
-    assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
+def test_the_kernel_distance_of_equal_sources_is_0_on_average_whatever_their_sizes():
+    found = torch.tensor([kernel_distance(normal(20, 4, 2 * k), normal(60, 4, 2 * k + 1)) for k in range(200)])
+    assert abs(float(found.mean())) < 3 * float(found.std()) / 200**0.5
+    assert kernel_distance(normal(40, 4, 0), normal(40, 4, 1, mean=2)) > 10 * float(found.std())
 
 
-def test_a_judge_can_be_trained_on_a_handful(tiny_audio, dataset):
-    _, train, labels = easy_mels(tiny_audio, 1, 0)
-    judge = train_judge(train, labels, 3, tiny_audio, dataset.normaliser, epochs=2)
-    assert bool(torch.isfinite(judge.look(train)[0]).all())
+def test_density_and_coverage_of_equal_sources():
+    k, n = 5, 1000
+    density, coverage = density_and_coverage(normal(n, 4, 0), normal(n, 4, 1), k)
+    assert density == pytest.approx(1, abs=0.1)  # Naeem et al. 2020, sec. 3.3: its expectation is 1
+    expected = 1 - torch.arange(k).add(n).div(torch.arange(k).add(2 * n)).prod()  # and eq. 7 there
+    assert coverage == pytest.approx(float(expected), abs=0.03)
 
 
-@pytest.mark.parametrize("recipe", ["baseline", "modern"])
-def test_all_figures_are_there_and_real_clips_beat_noise(tiny_audio, judged, sound_generator, recipe):
-    _, *train = easy_mels(tiny_audio, 40, 0)
-    _, *test = easy_mels(tiny_audio, 15, 1)
-    generator = sound_generator(recipe)
-    found = measure(judged, generator, tuple(train), tuple(test), MelInverter(generator.audio, n_iterations=8))
-    assert found["n_sounds"] == 45
-    assert found["accuracy_real"] > 0.9 >= found["accuracy"]  # an untrained generator knows no class
-    assert 0 <= found["frechet_real"] < 0.5 * found["frechet_noise"]
-    assert found["frechet_real"] < found["frechet"]
-    assert list(found["accuracy_per_class"]) == ["high", "low", "noise"]
-    mean = sum(found["accuracy_per_class"].values()) / 3
-    assert mean == pytest.approx(found["accuracy"], abs=1e-3)
-    again = measure(judged, generator, tuple(train), tuple(test), MelInverter(generator.audio, n_iterations=8))
-    assert again == found
+def test_density_and_coverage_of_far_sources_are_0():
+    assert density_and_coverage(normal(50, 4, 0), normal(50, 4, 1, mean=100)) == (0, 0)
 
 
-def test_a_class_without_held_out_clips_has_no_figure(tiny_audio, judged, sound_generator):
-    _, *train = easy_mels(tiny_audio, 40, 0)
-    _, mels, labels = easy_mels(tiny_audio, 5, 1)
-    two = labels < 2
-    generator = sound_generator()
-    found = measure(judged, generator, tuple(train), (mels[two], labels[two]), MelInverter(generator.audio))
-    assert list(found["accuracy_per_class"]) == ["high", "low"]
+def test_one_generated_clip_in_the_middle_has_density_without_coverage():
+    real = torch.cat([normal(100, 2, 0), normal(100, 2, 1, mean=50)])
+    density, coverage = density_and_coverage(real[:1].expand(200, -1), real)
+    assert 0 < coverage < 0.1
+    assert density == pytest.approx(coverage * 200 / 5)
 
 
-def test_what_is_enough_to_measure(clips):
-    assert enough_to_measure(clips)
-    rows = tuple(dataclasses.replace(row, split="train") for row in clips.audit)
-    assert not enough_to_measure(dataclasses.replace(clips, audit=rows))
+def test_coverage_of_a_few_real_clips_takes_the_farthest_neighbour():
+    real = torch.tensor([[0.0], [1.0], [5.0]])  # balls reach 5, 4 and 5
+    assert density_and_coverage(torch.tensor([[0.5], [9.5]]), real, k=5) == ((3 + 1) / (2 * 2), 1)
+
+
+def test_spread_within_is_the_mean_distance_of_two_of_a_class():
+    x, labels = torch.tensor([[0.0], [2.0], [10.0], [14.0], [99.0]]), torch.tensor([0, 0, 1, 1, 2])
+    assert spread_within(x, labels) == pytest.approx((2 + 4) / 2)
+    assert spread_within(torch.ones(4, 3, 2), torch.tensor([0, 0, 1, 1])) == 0
+    assert torch.tensor(spread_within(x, torch.arange(5))).isnan()
+
+
+def test_spread_within_of_normal_numbers():
+    x = normal(400, 1, 0)
+    assert spread_within(x, torch.zeros(400)) == pytest.approx(2 / torch.pi**0.5, rel=0.05)
+
+
+def test_the_nearest_clip_and_its_distance():
+    real = torch.tensor([[[0.0, 0.0]], [[3.0, 4.0]]])
+    distance, index = nearest_clips(torch.tensor([[[3.0, 2.0]], [[0.0, 0.0]]]), real)
+    torch.testing.assert_close(distance, torch.tensor([2.0 / 2**0.5, 0.0]))
+    assert index.tolist() == [1, 0]
+
+
+def test_copies_are_counted():
+    train, held_out, fresh = (normal(n, 8, seed) for n, seed in ((500, 0), (1000, 1), (1000, 2)))
+    of_held_out, of_fresh, of_copies = (nearest_clips(x, train)[0] for x in (held_out, fresh, train[:90] + 1e-3))
+    assert share_of_copies(of_fresh, of_held_out) == pytest.approx(0.01, abs=0.01)
+    assert share_of_copies(of_copies, of_held_out) == 1
+    assert share_of_copies(torch.cat([of_copies, of_fresh[:810]]), of_held_out) == pytest.approx(0.1, abs=0.02)
+
+
+@pytest.mark.parametrize(("n", "m"), [(1, 5), (5, 1)])
+def test_a_kernel_distance_needs_two_rows(n, m):
+    with pytest.raises(ValueError, match=f"at least 2 clips, got {n} and {m}"):
+        kernel_distance(torch.zeros(n, 3), torch.zeros(m, 3))

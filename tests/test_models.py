@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from helpers.config import AudioConfig, ModelConfig
-from helpers.losses import discriminator_loss, generator_loss
+from helpers.losses import class_loss, discriminator_loss, generator_loss
 from helpers.models import make_discriminator, make_generator, pixel_norm, with_batch_spread
 
 N_CLASSES = 3
@@ -60,8 +60,19 @@ def test_gradients_reach_every_weight_of_both_players(recipe):
     generator_loss(discriminator(generator(z, y), y)).backward()
     assert [name for name, weight in generator.named_parameters() if not weight.grad.any()] == []
     discriminator.zero_grad()
-    discriminator_loss(discriminator(real, y), discriminator(generator(z, y).detach(), y)).backward()
+    loss = discriminator_loss(discriminator(real, y), discriminator(generator(z, y).detach(), y))
+    if recipe == "modern":
+        loss = loss + class_loss(discriminator.judge(real, y)[1], y)
+    loss.backward()
     assert [name for name, weight in discriminator.named_parameters() if not weight.grad.any()] == []
+
+
+def test_the_class_that_is_heard_does_not_depend_on_the_class_that_is_claimed():
+    _, discriminator = make_players("modern")
+    sound = torch.randn(2, 1, 64, 64)
+    (_, heard), (_, same) = (discriminator.judge(sound, labels_of(*claimed)) for claimed in ((0, 1), (2, 2)))
+    assert heard.shape == (2, 3)
+    assert torch.equal(heard, same)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

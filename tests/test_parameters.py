@@ -15,6 +15,7 @@ GOOD = {
     "precision": "auto",
     "checkpoint_minutes": 2.0,
     "sample_minutes": 1.0,
+    "judge_steps": 800,
     "restart": False,
 }
 

@@ -94,13 +94,22 @@ def test_restart_keeps_data_and_forgets_training(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [({}, "fp32"), ({"avx512_bf16": True}, "bf16"), ({"avx512_bf16": False, "amx_bf16": True}, "bf16")],
+)
+def test_a_cpu_computes_in_bf16_only_where_it_has_it(monkeypatch, capabilities, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert pick_precision("auto", torch.device("cpu")) == expected
+    assert pick_precision("fp32", torch.device("cpu")) == "fp32"
+
+
+@pytest.mark.parametrize(
     ("capability", "expected"), [((7, 5), "fp16"), ((8, 0), "bf16"), ((9, 0), "bf16"), ((7, 9), "fp16")]
 )
 def test_precision_follows_the_capability(monkeypatch, capability, expected):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
     assert pick_precision("auto", torch.device("cuda")) == expected
     assert pick_precision("fp32", torch.device("cuda")) == "fp32"
-    assert pick_precision("auto", torch.device("cpu")) == "fp32"
 
 
 def test_same_seed_same_numbers():

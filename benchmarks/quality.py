@@ -1,0 +1,179 @@
+"""Both recipes on the same recordings for the same minutes and several seeds, heard by one judge: one table."""
+
+import argparse
+import csv
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from helpers.audit import common_sample_rate
+from helpers.checkpoints import load_generator
+from helpers.config import RECIPES, DataConfig, RunConfig, make_config
+from helpers.dataset import ClipCache, TrainAudioSpectrogramDataset, fit_to, prepare_clips
+from helpers.evaluation import FIGURES, TRUSTED_ACCURACY, Evaluator, Heard, interval, mean_figures
+from helpers.inversion import MelInverter
+from helpers.judge import open_judge
+from helpers.metrics import accuracy
+from helpers.pipeline import run_name
+from helpers.progress import progress_bar
+from helpers.runtime import PROJECT, describe, pick_device, pick_precision, resolve_source
+from helpers.sources import Source, open_source
+from helpers.training import Intervals, Limits, train_gan
+from helpers.watching import Watch
+
+COLUMNS = (*FIGURES, "score")  # score: classification accuracy score
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """One finished training: what is heard of it, and which held-out clips its student recognises."""
+
+    recipe: str
+    seed: int
+    steps: int
+    heard: Heard
+    recognised: torch.Tensor  # (n_test,) bool
+
+
+def main() -> None:
+    """Train and measure as the command line asks."""
+    arguments = _parse_arguments()
+    print(describe())
+    source = open_source(resolve_source(arguments.data, use_drive=False)[0], PROJECT / "data", progress=progress_bar)
+    folder = Path(arguments.runs) / f"{run_name(arguments.data, arguments.preset, 'modern')}-{arguments.minutes:g}min"
+    clips = _clips(source, _configure(arguments, "modern", source), folder)
+    evaluator = Evaluator(open_judge(folder / "judge.safetensors", clips, progress=progress_bar), clips)
+    trained = [
+        _train(recipe, seed, arguments, source, evaluator, folder)
+        for seed in range(arguments.seeds)
+        for recipe in arguments.recipes
+    ]
+    rows = _rows(trained, evaluator, MelInverter(clips.audio))
+    _write_csv(folder / "figures.csv", trained, evaluator)
+    text = "\n\n".join([_heading(source, arguments, evaluator), _table(rows), _per_class(trained, evaluator)])
+    (folder / "table.md").write_text(text)
+    print(f"\n{text}\n\nwritten: {folder}")
+
+
+def _configure(arguments: argparse.Namespace, recipe: str, source: Source, seed: int = 0) -> RunConfig:
+    config = make_config(arguments.preset, recipe, **({"n_frames": arguments.frames} if arguments.frames else {}))
+    return dataclasses.replace(
+        config,
+        audio=config.audio.fitted_to(common_sample_rate(source.folder) or config.audio.sample_rate),
+        data=DataConfig(source=source.name, holdout=arguments.holdout or source.holdout),
+        train=dataclasses.replace(config.train, seed=seed),
+    )
+
+
+def _train(recipe: str, seed: int, arguments, source: Source, evaluator: Evaluator, folder: Path) -> Trained:
+    """Train one recipe with one seed as 03_train does, unless that was done before, and hear it."""
+    config = _configure(arguments, recipe, source, seed)
+    clips = _clips(source, config, folder)
+    config = dataclasses.replace(config, classes=clips.classes)
+    dataset, device, run = (
+        TrainAudioSpectrogramDataset(clips, fit_to(clips)),
+        pick_device(),
+        folder / f"{recipe}-{seed}",
+    )
+    precision, limits = pick_precision("auto", device), Limits(minutes=arguments.minutes)
+    watch = Watch(config, dataset, run, evaluator, draw=False)
+    result = train_gan(dataset, config, run, device, limits, Intervals(), precision, watch)
+    generator, inverter = load_generator(watch.generator_path, device), MelInverter(config.audio)
+    heard = evaluator.generate(generator, evaluator.test.labels, inverter, seed)
+    many = evaluator.generate(generator, evaluator.train_labels, inverter, seed + 1000)
+    recognised = evaluator.recognised_by_student(many.mels, many.labels, seed=seed)
+    print(f"{recipe}, seed {seed}: {result.step} steps, {evaluator.figures(heard)}, score {_share(recognised):.3f}")
+    return Trained(recipe, seed, result.step, heard, recognised)
+
+
+def _rows(trained: Sequence[Trained], evaluator: Evaluator, inverter: MelInverter) -> dict[str, dict[str, str]]:
+    """What each line of the table says of each figure: the mean over seeds with its interval."""
+    rows = {}
+    for name, heard in (
+        ("real, held out", evaluator.test),
+        ("the same through mel and back", evaluator.copies(inverter)),
+        ("noise", evaluator.noise()),
+    ):
+        rows[name] = {figure: f"{value:.3g}" for figure, value in evaluator.figures(heard).items()}
+    rows["real, held out"]["score"] = f"{accuracy(evaluator.test.predicted, evaluator.test.labels):.3g}"
+    for recipe in dict.fromkeys(one.recipe for one in trained):
+        own = [one for one in trained if one.recipe == recipe]
+        sets = [one.heard for one in own]
+        mean = mean_figures([evaluator.figures(heard) for heard in sets])
+        ranges = interval(evaluator.figures, sets)
+        scores = [{"score": _share(one.recognised)} for one in own]
+        mean |= mean_figures(scores)
+        ranges |= interval(lambda recognised: {"score": _share(recognised)}, [one.recognised for one in own])
+        rows[recipe] = {name: f"{mean[name]:.3g} [{ranges[name][0]:.3g}, {ranges[name][1]:.3g}]" for name in COLUMNS}
+    return rows
+
+
+def _heading(source: Source, arguments: argparse.Namespace, evaluator: Evaluator) -> str:
+    n_sounds, seeds = len(evaluator.test), f"{arguments.seeds} seed{'s' * (arguments.seeds > 1)}"
+    text = (
+        f"{Path(source.name).name}, preset {arguments.preset}, {arguments.minutes:g} minutes of training, {seeds}; "
+        f"{n_sounds} sounds of each system and {n_sounds} held-out clips, as heard. Mean and 95 % interval over "
+        "seeds and sounds."
+    )
+    heard_right = accuracy(evaluator.test.predicted, evaluator.test.labels)
+    if heard_right < TRUSTED_ACCURACY:
+        text += f" The judge hears only {heard_right:.3f} of real clips rightly: this table cannot be trusted."
+    return text
+
+
+def _table(rows: dict[str, dict[str, str]]) -> str:
+    lines = [f"| sounds | {' | '.join(COLUMNS)} |", f"|{'---|' * (len(COLUMNS) + 1)}"]
+    lines += [f"| {name} | {' | '.join(row.get(column, '') for column in COLUMNS)} |" for name, row in rows.items()]
+    return "\n".join(lines)
+
+
+def _per_class(trained: Sequence[Trained], evaluator: Evaluator) -> str:
+    """Accuracy, Fréchet distance and coverage of each class, of real clips and of each recipe's seeds together."""
+    systems = {"real": evaluator.figures_per_class(evaluator.test)}
+    for recipe in dict.fromkeys(one.recipe for one in trained):
+        found = [evaluator.figures_per_class(one.heard) for one in trained if one.recipe == recipe]
+        systems[recipe] = {name: mean_figures([one[name] for one in found]) for name in found[0]}
+    columns = [(system, figure) for system in systems for figure in ("accuracy", "frechet", "coverage")]
+    lines = [f"| class | {' | '.join(' '.join(c) for c in columns)} |", f"|{'---|' * (len(columns) + 1)}"]
+    for name in systems["real"]:
+        lines.append(
+            f"| {name} | {' | '.join(f'{systems[system][name][figure]:.3g}' for system, figure in columns)} |"
+        )
+    return "\n".join(lines)
+
+
+def _write_csv(path: Path, trained: Sequence[Trained], evaluator: Evaluator) -> None:
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("recipe", "seed", "steps", *COLUMNS))
+        for one in trained:
+            values = [*evaluator.figures(one.heard).values(), _share(one.recognised)]
+            writer.writerow((one.recipe, one.seed, one.steps, *(f"{value:.4g}" for value in values)))
+
+
+def _share(recognised: torch.Tensor) -> float:
+    return float(recognised.float().mean())
+
+
+def _clips(source: Source, config: RunConfig, folder: Path) -> ClipCache:
+    return prepare_clips(source.folder, config.audio, config.data, folder, folder / "cache", progress_bar)
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="kit", help="kit, a known name, a folder or an archive")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of training, for each recipe and seed")
+    parser.add_argument("--preset", default="cpu")
+    parser.add_argument("--frames", type=int, default=0, help="instead of the preset's own")
+    parser.add_argument("--holdout", default="", help="pattern of the file names that are held out")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=list(RECIPES))
+    parser.add_argument("--runs", default="runs/quality", help="where runs are kept; the same command goes on there")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,209 @@
+"""A run's sounds against the recordings, as heard: the figures, their floor and ceiling, the closest pairs."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from helpers import metrics
+from helpers.checkpoints import SoundGenerator
+from helpers.dataset import ClipCache
+from helpers.inversion import MelInverter
+from helpers.judge import JUDGE_STEPS, Judge, train_judge
+from helpers.sampling import draw_latents, generate_sounds
+
+FIGURES = ("accuracy", "frechet", "kernel", "density", "coverage", "spread", "nearest", "copied")
+TRUSTED_ACCURACY = 0.97  # of the judge on real held-out clips; below it its verdicts are doubtful
+NOISE_LEVEL = 0.1
+N_RESAMPLES = 200
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Sounds as the judge hears them, each with its nearest training clip."""
+
+    mels: Tensor  # (N, n_mels, n_frames) compressed, in the judge's audio configuration
+    labels: Tensor  # (N,)
+    features: Tensor  # (N, D)
+    predicted: Tensor  # (N,)
+    nearest: Tensor  # (N,) root-mean-square difference of log-mels, in nepers
+    nearest_clip: Tensor  # (N,) row of the training split
+
+    def __getitem__(self, rows: Tensor) -> "Heard":
+        return Heard(*(getattr(self, field.name)[rows] for field in dataclasses.fields(self)))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+class Evaluator:
+    """Everything that sounds are measured against: the judge, and both splits of the recordings.
+
+    clips must hold the features that every recipe is judged in, with at least two clips a split.
+    """
+
+    def __init__(self, judge: Judge, clips: ClipCache):
+        self.judge, self.classes = judge, clips.classes
+        self.train_mels, self.train_labels = clips.split("train")
+        self.train_features, _ = judge.look(self.train_mels)
+        self.test = self.look(*clips.split("test"))
+
+    def look(self, mels: Tensor, labels: Tensor) -> Heard:
+        """Compressed mels (N, n_mels, n_frames) of the judge's configuration, and labels (N,), as it hears them."""
+        nearest = metrics.nearest_clips(mels, self.train_mels)
+        return Heard(mels, labels, *self.judge.look(mels), *nearest)
+
+    def hear(self, waveforms: np.ndarray | Tensor, labels: Tensor) -> Heard:
+        """Waveforms (N, clip_samples) and labels (N,) as the judge hears them."""
+        return self.look(self.judge.mels(waveforms), labels)
+
+    def generate(self, generator: SoundGenerator, labels: Tensor, inverter: MelInverter, seed: int = 0) -> Heard:
+        """One sound for each of the labels (N,), through the inversion, as the judge hears it."""
+        z = draw_latents(len(labels), generator.model.z_dim, seed)
+        return self.hear(generate_sounds(generator, z, labels, inverter).waveforms, labels)
+
+    def copies(self, inverter: MelInverter) -> Heard:
+        """The held-out recordings through the mel and back: what the inversion alone costs."""
+        return self.hear(inverter(self.test.mels), self.test.labels)
+
+    def noise(self, seed: int = 0) -> Heard:
+        """White noise in place of every held-out recording: the ceiling of every distance."""
+        size = (len(self.test), self.judge.extractor.audio.clip_samples)
+        waveforms = NOISE_LEVEL * torch.randn(size, generator=torch.Generator().manual_seed(seed))
+        return self.hear(waveforms, self.test.labels)
+
+    def figures(self, sounds: Heard) -> dict[str, float]:
+        """Each of FIGURES for some sounds against the training clips; those of `test` are what is possible.
+
+        "spread" and "nearest" are shares of the same for held-out clips.
+        """
+        density, coverage = metrics.density_and_coverage(sounds.features, self.train_features)
+        values = (
+            metrics.accuracy(sounds.predicted, sounds.labels),
+            metrics.frechet_distance(sounds.features, self.train_features),
+            metrics.kernel_distance(sounds.features, self.train_features),
+            density,
+            coverage,
+            metrics.spread_within(sounds.mels, sounds.labels) / self._spread_of_test,
+            float(sounds.nearest.mean() / self.test.nearest.mean()),
+            metrics.share_of_copies(sounds.nearest, self.test.nearest),
+        )
+        return dict(zip(FIGURES, values, strict=True))
+
+    def figures_per_class(self, sounds: Heard) -> dict[str, dict[str, float]]:
+        """The same for each class by itself, against its own training clips; a class of too few is left out."""
+        found = {}
+        for index, name in enumerate(self.classes):
+            own, reference = sounds[sounds.labels == index], self.train_features[self.train_labels == index]
+            if min(len(own), len(reference)) < 2:
+                continue
+            found[name] = {
+                "accuracy": metrics.accuracy(own.predicted, own.labels),
+                "frechet": metrics.frechet_distance(own.features, reference),
+                "coverage": metrics.density_and_coverage(own.features, reference)[1],
+                "nearest": float(own.nearest.mean() / self.test.nearest.mean()),
+            }
+        return found
+
+    def recognised_by_student(self, mels: Tensor, labels: Tensor, steps: int = JUDGE_STEPS, seed: int = 0) -> Tensor:
+        """Whether each held-out clip (N,) is recognised by a classifier that was trained on these sounds only.
+
+        Their mean is the classification accuracy score (Ravuri and Vinyals 2019). mels (M, n_mels, n_frames)
+        compressed, as heard, with labels (M,); the same network and training as the judge's.
+        """
+        student = train_judge(
+            mels, labels, len(self.classes), self.judge.extractor.audio, self.judge.normaliser, steps, seed
+        )
+        return student.look(self.test.mels)[1] == self.test.labels
+
+    def compare(self, heard: Heard, many: Heard, judge_steps: int = JUDGE_STEPS) -> list[dict]:
+        """The rows of a table: all figures of generated sounds, of held-out clips, of these copied, and of noise.
+
+        heard are compared; many, as many as there are training clips, teach the student of the score.
+        """
+        kinds = {
+            "generated": heard,
+            "real, held out": self.test,
+            "real, through mel and back": self.copies(MelInverter(self.judge.extractor.audio)),
+            "noise": self.noise(),
+        }
+        rows = [{"sounds": kind} | _rounded(self.figures(sounds)) for kind, sounds in kinds.items()]
+        scores = (self.recognised_by_student(many.mels, many.labels, judge_steps), rows[1]["accuracy"])
+        for row, score in zip(rows[:2], (float(scores[0].float().mean()), scores[1]), strict=True):
+            row["score"] = round(score, 4)
+        return rows
+
+    def compare_classes(self, heard: Heard) -> list[dict]:
+        """The rows of a table: figures of each class, generated beside real."""
+        real = self.figures_per_class(self.test)
+        return [
+            {"class": name}
+            | {
+                key: value
+                for figure in own
+                for key, value in _beside(figure, own[figure], real[name][figure]).items()
+            }
+            for name, own in self.figures_per_class(heard).items()
+        ]
+
+    def closest_pairs(self, sounds: Heard, n: int = 4) -> tuple[Tensor, Tensor]:
+        """The n sounds nearest to a training clip: their rows (n,), and those of the training split (n,)."""
+        rows = sounds.nearest.argsort()[:n]
+        return rows, sounds.nearest_clip[rows]
+
+    @cached_property
+    def _spread_of_test(self) -> float:
+        return metrics.spread_within(self.test.mels, self.test.labels)
+
+
+def quality(rows: Sequence[dict]) -> dict:
+    """A run's figures in one line, from the rows of `compare`: its own, and those of real clips and of noise."""
+    generated, real, _, noise = rows
+    own = {name: value for name, value in generated.items() if name != "sounds"}
+    return own | {f"{name}_real": real[name] for name in own} | {"frechet_noise": noise["frechet"]}
+
+
+def enough_to_measure(clips: ClipCache) -> bool:
+    """Whether enough is held out, and enough is left, for a Fréchet distance."""
+    return min(len(clips.indices("train")), len(clips.indices("test"))) >= 2
+
+
+def interval(
+    statistic: Callable[[Heard], dict[str, float]], sets: Sequence[Heard], seed: int = 0
+) -> dict[str, tuple]:
+    """A 95 % interval for each mean figure over several sets of sounds (one a training seed).
+
+    Basic bootstrap (Davison and Hinkley 1997, eq. 5.6) over seeds and over the sounds of each: distances grow
+    when rows repeat, and its reflection takes that out again.
+    """
+    rng = np.random.default_rng(seed)
+    estimate = mean_figures([statistic(sounds) for sounds in sets])
+    draws = []
+    for _ in range(N_RESAMPLES):
+        chosen = [sets[index] for index in rng.integers(len(sets), size=len(sets))]
+        rows = [torch.from_numpy(rng.integers(len(sounds), size=len(sounds))) for sounds in chosen]
+        draws.append(mean_figures([statistic(sounds[r]) for sounds, r in zip(chosen, rows, strict=True)]))
+    tail = (1 - CONFIDENCE) / 2
+    found = {}
+    for name, value in estimate.items():
+        low, high = np.quantile([draw[name] for draw in draws], (tail, 1 - tail))
+        found[name] = (2 * value - high, 2 * value - low)
+    return found
+
+
+def mean_figures(figures: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The mean of each figure over several measurements."""
+    return {name: sum(one[name] for one in figures) / len(figures) for name in figures[0]}
+
+
+def _rounded(figures: dict[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in figures.items()}
+
+
+def _beside(figure: str, own: float, real: float) -> dict[str, float]:
+    return {figure: round(own, 4), f"{figure} of real": round(real, 4)}

@@ -1,0 +1,115 @@
+"""Watching training: one fixed batch of noise and labels, drawn, heard and measured; the best generator is kept."""
+
+import warnings
+from pathlib import Path
+
+import torch
+from IPython.display import display
+from torch import Tensor, nn
+
+from helpers import metrics
+from helpers.audio import write_wav
+from helpers.checkpoints import SoundGenerator, export_generator, read_note
+from helpers.config import RunConfig
+from helpers.dataset import TrainAudioSpectrogramDataset
+from helpers.diagnosis import TrainingWarning, badness, find_faults
+from helpers.evaluation import Evaluator
+from helpers.features import MelExtractor
+from helpers.inversion import MelInverter
+from helpers.plots import save_figure, spectrogram_grid
+from helpers.records import append_metrics
+from helpers.sampling import generate_mels
+
+FIRST_CHECK_STEP = 300  # before this a generator is expected to be poor
+SOUNDS_HEARD = 128  # at least four of each class
+SHOWN_PER_CLASS = 4
+COLUMNS_IN_GRID = 8
+
+
+class Watch:
+    """Called with a step, minutes and a generator at each interval of training.
+
+    Writes samples/<step>/ and renews one picture in the notebook; warns with TrainingWarning of silence,
+    clipping and collapse, as heard; adds a line of kind "progress" to the run's metrics. With an evaluator,
+    generator.safetensors always is the best generator so far, by `badness`; without one, the latest.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        dataset: TrainAudioSpectrogramDataset,
+        run_folder: Path,
+        evaluator: Evaluator | None = None,
+        draw: bool = True,
+    ):
+        self.config, self.dataset, self.folder, self.evaluator = config, dataset, run_folder, evaluator
+        self.draw = draw
+        self.z, self.labels = fixed_batch(config.model.z_dim, dataset.n_classes)
+        self.inverter = MelInverter(config.audio)
+        self.extractor = MelExtractor(config.audio.for_judging())
+        self.real, self.real_labels = self._real_as_heard()
+        self.least_bad = read_note(self.generator_path).get("badness") if evaluator else None
+        self.shown = None
+
+    @property
+    def generator_path(self) -> Path:
+        """The file that 04_listen opens."""
+        return self.folder / "generator.safetensors"
+
+    def __call__(self, step: int, minutes: float, network: nn.Module) -> None:
+        generator = SoundGenerator(
+            network, self.config.audio, self.config.model, self.config.classes, self.dataset.normaliser
+        )
+        compressed = generate_mels(generator, self.z, self.labels)
+        if not torch.isfinite(compressed).all():
+            return  # training itself finds this, and goes back
+        waveforms = self.inverter(compressed)
+        mels = self.extractor(waveforms)
+        if step >= FIRST_CHECK_STEP:
+            for fault in find_faults(waveforms, mels, self.labels, self.real, self.real_labels):
+                warnings.warn(f"step {step}: {fault}", TrainingWarning, stacklevel=2)
+        title = f"step {step}{self._measure(step, minutes, mels, generator)}"
+        if self.draw:
+            self._show(compressed, waveforms, title, self.folder / "samples" / f"{step:08d}")
+
+    def _measure(self, step: int, minutes: float, mels: Tensor, generator: SoundGenerator) -> str:
+        if self.evaluator is None:
+            export_generator(self.generator_path, generator, {"step": step})
+            return ""
+        features, predicted = self.evaluator.judge.look(mels)
+        line = {
+            "kind": "progress",
+            "step": step,
+            "minutes": round(minutes, 3),
+            "accuracy": round(metrics.accuracy(predicted, self.labels), 4),
+            "frechet": round(metrics.frechet_distance(features, self.evaluator.train_features), 4),
+        }
+        append_metrics(self.folder / "metrics.jsonl", line)
+        if self.least_bad is None or badness(line) <= self.least_bad:
+            self.least_bad = badness(line)
+            export_generator(self.generator_path, generator, {"step": step, "badness": self.least_bad})
+        return f": accuracy {line['accuracy']:.2f}, Fréchet distance {line['frechet']:.1f}"
+
+    def _show(self, compressed: Tensor, waveforms: Tensor, title: str, folder: Path) -> None:
+        classes, audio = self.config.classes, self.config.audio
+        rows = torch.cat([(self.labels == label).nonzero()[:SHOWN_PER_CLASS, 0] for label in range(len(classes))])
+        titles = [classes[label] for label in self.labels[rows]]
+        figure = spectrogram_grid(compressed[rows], audio, titles, COLUMNS_IN_GRID, title)
+        save_figure(figure, folder / "spectrograms.png")
+        for name, row in zip(classes, rows[::SHOWN_PER_CLASS], strict=True):
+            write_wav(folder / f"{name}.wav", waveforms[row].numpy(), audio.sample_rate)
+        if self.shown is None:
+            self.shown = display(figure, display_id=True)
+        else:
+            self.shown.update(figure)
+
+    def _real_as_heard(self) -> tuple[Tensor, Tensor]:
+        rows = torch.linspace(0, len(self.dataset) - 1, min(SOUNDS_HEARD, len(self.dataset))).long()
+        compressed = self.dataset.compressed(rows)
+        return self.extractor(self.inverter(compressed)), self.dataset.labels[rows]
+
+
+def fixed_batch(z_dim: int, n_classes: int) -> tuple[Tensor, Tensor]:
+    """Noise (B, z_dim) and labels (B,) that show progress: as many sounds of every class, always the same."""
+    labels = torch.arange(n_classes).repeat_interleave(max(SHOWN_PER_CLASS, SOUNDS_HEARD // n_classes))
+    return torch.randn((len(labels), z_dim), generator=torch.Generator().manual_seed(0)), labels

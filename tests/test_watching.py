@@ -1,0 +1,113 @@
+"""Watching: pictures and sounds written, figures recorded, the best generator kept, faults told."""
+
+import warnings
+
+import pytest
+import torch
+
+from helpers import watching
+from helpers.checkpoints import load_generator, read_note
+from helpers.dataset import fit_to
+from helpers.diagnosis import TrainingWarning, badness
+from helpers.evaluation import Evaluator
+from helpers.judge import train_judge
+from helpers.models import make_generator
+from helpers.records import read_metrics
+from helpers.watching import Watch, fixed_batch
+
+
+@pytest.fixture(scope="module")
+def evaluator(clips):
+    return Evaluator(train_judge(*clips.split("train"), 3, clips.audio, fit_to(clips), steps=30), clips)
+
+
+@pytest.fixture(autouse=True)
+def few_sounds(monkeypatch):
+    monkeypatch.setattr(watching, "SOUNDS_HEARD", 12)
+
+
+def network_of(run, seed: int = 0):
+    torch.manual_seed(seed)
+    return make_generator(run.model, run.audio, 3).eval()
+
+
+def test_the_fixed_batch_is_the_same_for_every_watch():
+    z, labels = fixed_batch(8, 3)
+    assert z.shape == (12, 8)
+    assert labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
+    assert torch.equal(fixed_batch(8, 3)[0], z)
+    assert len(fixed_batch(8, 50)[1]) == 200  # four of each, however many classes
+
+
+@pytest.mark.parametrize("recipe", ["baseline", "modern"])
+def test_pictures_sounds_and_figures_are_written(datasets, tiny_run, evaluator, tmp_path, recipe):
+    config = tiny_run(recipe)
+    Watch(config, datasets[recipe], tmp_path, evaluator)(7, 0.5, network_of(config))
+    names = {path.name for path in (tmp_path / "samples" / "00000007").iterdir()}
+    assert names == {"spectrograms.png", "high.wav", "low.wav", "noise.wav"}
+    (line,) = read_metrics(tmp_path / "metrics.jsonl", "progress")
+    assert (line["step"], line["minutes"]) == (7, 0.5)
+    assert 0 <= line["accuracy"] <= 1 and line["frechet"] > 0
+    assert load_generator(tmp_path / "generator.safetensors").classes == config.classes
+
+
+def test_the_best_generator_is_kept_also_by_the_next_watch(dataset, tiny_run, evaluator, tmp_path):
+    config, path = tiny_run(), tmp_path / "generator.safetensors"
+    for step in (1, 2, 3):
+        Watch(config, dataset, tmp_path, evaluator, draw=False)(step, step, network_of(config, seed=step))
+        lines = read_metrics(tmp_path / "metrics.jsonl", "progress")
+        best = min(lines, key=badness)
+        assert read_note(path) == {"step": best["step"], "badness": badness(best)}
+        expected = network_of(config, seed=best["step"]).state_dict()
+        kept = load_generator(path).network.state_dict()
+        assert all(torch.equal(kept[name], value) for name, value in expected.items())
+    assert len({badness(line) for line in lines}) == 3
+    assert not (tmp_path / "samples").exists()
+
+
+def test_without_a_judge_the_latest_is_kept(dataset, tiny_run, tmp_path):
+    config = tiny_run()
+    watch = Watch(config, dataset, tmp_path, draw=False)
+    for step in (1, 2):
+        watch(step, 1.0, network_of(config, seed=step))
+        assert read_note(tmp_path / "generator.safetensors") == {"step": step}
+    assert read_metrics(tmp_path / "metrics.jsonl", "progress") == []
+
+
+def test_silence_is_warned_of_once_a_generator_should_be_better(dataset, tiny_run, tmp_path):
+    config = tiny_run()
+    watch, network = Watch(config, dataset, tmp_path, draw=False), network_of(config)
+    with torch.no_grad():
+        network.to_spectrogram.weight.zero_()
+        network.to_spectrogram.bias.fill_(-100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        watch(watching.FIRST_CHECK_STEP - 1, 1.0, network)
+    with pytest.warns(TrainingWarning, match="step 300: every generated sound is silence"):
+        watch(300, 1.0, network)
+
+
+def test_one_sound_for_all_is_warned_of(dataset, tiny_run, tmp_path):
+    config = tiny_run()
+    network = network_of(config)
+
+    class Collapsed(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = network
+
+        def forward(self, z, y):
+            return dataset.batch(torch.tensor([1]))[0].expand(len(z), -1, -1, -1)
+
+    watch = Watch(config, dataset, tmp_path, draw=False)
+    with pytest.warns(TrainingWarning, match="whatever class is asked for"):
+        watch(300, 1.0, Collapsed())
+
+
+def test_a_generator_that_is_not_a_number_is_left_to_training(dataset, tiny_run, evaluator, tmp_path):
+    config = tiny_run()
+    network = network_of(config)
+    with torch.no_grad():
+        network.to_spectrogram.bias.fill_(float("nan"))
+    Watch(config, dataset, tmp_path, evaluator)(300, 1.0, network)
+    assert not (tmp_path / "generator.safetensors").exists()
