@@ -20,7 +20,7 @@ lint: $(VENV)/installed
 	$(PY) -m ruff format --check helpers tests benchmarks
 
 benchmark: $(VENV)/installed
-	$(PY) -m benchmarks.recipes --data "$(DATA)" --minutes $(MINUTES)
+	$(PY) -m benchmarks.quality --data "$(DATA)" --minutes $(MINUTES)
 
 strip: $(VENV)/installed
 	$(PY) -m nbstripout --keep-id --extra-keys "metadata.papermill metadata.widgets cell.metadata.papermill cell.metadata.executionInfo cell.metadata.outputId" notebooks/*.ipynb

@@ -9,18 +9,13 @@ from pathlib import Path
 
 import torch
 
-from helpers.audit import common_sample_rate
+from benchmarks.common import Bench
 from helpers.checkpoints import load_generator
-from helpers.config import RECIPES, DataConfig, RunConfig, make_config
-from helpers.dataset import ClipCache, TrainAudioSpectrogramDataset, fit_to, prepare_clips
+from helpers.config import RECIPES
 from helpers.evaluation import FIGURES, TRUSTED_ACCURACY, Evaluator, Heard, interval, mean_figures
 from helpers.inversion import MelInverter
-from helpers.judge import open_judge
 from helpers.metrics import accuracy
-from helpers.pipeline import run_name
-from helpers.progress import progress_bar
-from helpers.runtime import PROJECT, describe, pick_device, pick_precision, resolve_source
-from helpers.sources import Source, open_source
+from helpers.runtime import describe, pick_device, pick_precision
 from helpers.training import Intervals, Limits, train_gan
 from helpers.watching import Watch
 
@@ -42,45 +37,27 @@ def main() -> None:
     """Train and measure as the command line asks."""
     arguments = _parse_arguments()
     print(describe())
-    source = open_source(resolve_source(arguments.data, use_drive=False)[0], PROJECT / "data", progress=progress_bar)
-    folder = Path(arguments.runs) / f"{run_name(arguments.data, arguments.preset, 'modern')}-{arguments.minutes:g}min"
-    clips = _clips(source, _configure(arguments, "modern", source), folder)
-    evaluator = Evaluator(open_judge(folder / "judge.safetensors", clips, progress=progress_bar), clips)
+    bench = Bench(arguments.data, arguments.preset, Path(arguments.runs), arguments.frames, arguments.holdout)
+    evaluator, folder = bench.evaluator, bench.folder / f"{arguments.minutes:g}min"
     trained = [
-        _train(recipe, seed, arguments, source, evaluator, folder)
+        _train(recipe, seed, arguments.minutes, bench, folder)
         for seed in range(arguments.seeds)
         for recipe in arguments.recipes
     ]
-    rows = _rows(trained, evaluator, MelInverter(clips.audio))
     _write_csv(folder / "figures.csv", trained, evaluator)
-    text = "\n\n".join([_heading(source, arguments, evaluator), _table(rows), _per_class(trained, evaluator)])
-    (folder / "table.md").write_text(text)
+    rows = _rows(trained, evaluator, MelInverter(evaluator.judge.extractor.audio))
+    text = "\n\n".join([_heading(bench, arguments), _table(rows), _per_class(trained, evaluator)])
+    (folder / "table.md").write_text(text + "\n")
     print(f"\n{text}\n\nwritten: {folder}")
 
 
-def _configure(arguments: argparse.Namespace, recipe: str, source: Source, seed: int = 0) -> RunConfig:
-    config = make_config(arguments.preset, recipe, **({"n_frames": arguments.frames} if arguments.frames else {}))
-    return dataclasses.replace(
-        config,
-        audio=config.audio.fitted_to(common_sample_rate(source.folder) or config.audio.sample_rate),
-        data=DataConfig(source=source.name, holdout=arguments.holdout or source.holdout),
-        train=dataclasses.replace(config.train, seed=seed),
-    )
-
-
-def _train(recipe: str, seed: int, arguments, source: Source, evaluator: Evaluator, folder: Path) -> Trained:
+def _train(recipe: str, seed: int, minutes: float, bench: Bench, folder: Path) -> Trained:
     """Train one recipe with one seed as 03_train does, unless that was done before, and hear it."""
-    config = _configure(arguments, recipe, source, seed)
-    clips = _clips(source, config, folder)
-    config = dataclasses.replace(config, classes=clips.classes)
-    dataset, device, run = (
-        TrainAudioSpectrogramDataset(clips, fit_to(clips)),
-        pick_device(),
-        folder / f"{recipe}-{seed}",
-    )
-    precision, limits = pick_precision("auto", device), Limits(minutes=arguments.minutes)
+    dataset, config = bench.dataset(bench.configure(recipe, seed))
+    evaluator, device, run = bench.evaluator, pick_device(), folder / f"{recipe}-{seed}"
     watch = Watch(config, dataset, run, evaluator, draw=False)
-    result = train_gan(dataset, config, run, device, limits, Intervals(), precision, watch)
+    precision = pick_precision("auto", device)
+    result = train_gan(dataset, config, run, device, Limits(minutes=minutes), Intervals(), precision, watch)
     generator, inverter = load_generator(watch.generator_path, device), MelInverter(config.audio)
     heard = evaluator.generate(generator, evaluator.test.labels, inverter, seed)
     many = evaluator.generate(generator, evaluator.train_labels, inverter, seed + 1000)
@@ -111,10 +88,11 @@ def _rows(trained: Sequence[Trained], evaluator: Evaluator, inverter: MelInverte
     return rows
 
 
-def _heading(source: Source, arguments: argparse.Namespace, evaluator: Evaluator) -> str:
+def _heading(bench: Bench, arguments: argparse.Namespace) -> str:
+    evaluator = bench.evaluator
     n_sounds, seeds = len(evaluator.test), f"{arguments.seeds} seed{'s' * (arguments.seeds > 1)}"
     text = (
-        f"{Path(source.name).name}, preset {arguments.preset}, {arguments.minutes:g} minutes of training, {seeds}; "
+        f"{bench.name}, preset {arguments.preset}, {arguments.minutes:g} minutes of training, {seeds}; "
         f"{n_sounds} sounds of each system and {n_sounds} held-out clips, as heard. Mean and 95 % interval over "
         "seeds and sounds."
     )
@@ -156,10 +134,6 @@ def _write_csv(path: Path, trained: Sequence[Trained], evaluator: Evaluator) -> 
 
 def _share(recognised: torch.Tensor) -> float:
     return float(recognised.float().mean())
-
-
-def _clips(source: Source, config: RunConfig, folder: Path) -> ClipCache:
-    return prepare_clips(source.folder, config.audio, config.data, folder, folder / "cache", progress_bar)
 
 
 def _parse_arguments() -> argparse.Namespace:

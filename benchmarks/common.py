@@ -1,0 +1,52 @@
+"""What the benchmarks share: recordings, configurations fitted to them, and one judge for all."""
+
+import dataclasses
+from pathlib import Path
+
+from helpers.audit import common_sample_rate
+from helpers.config import DataConfig, RunConfig, make_config
+from helpers.dataset import ClipCache, TrainAudioSpectrogramDataset, fit_to, prepare_clips
+from helpers.evaluation import Evaluator
+from helpers.judge import open_judge
+from helpers.pipeline import run_name
+from helpers.progress import progress_bar
+from helpers.runtime import PROJECT, resolve_source
+from helpers.sources import Source, open_source
+
+
+class Bench:
+    """Recordings opened once, with the judge that hears every system trained on them.
+
+    data is the kit, a known name, a folder or an archive; runs are kept in a folder of its name under `root`.
+    """
+
+    def __init__(self, data: str, preset: str, root: Path, n_frames: int = 0, holdout: str = ""):
+        path = resolve_source(data, use_drive=False)[0]
+        self.source: Source = open_source(path, PROJECT / "data", progress=progress_bar)
+        self.preset, self.n_frames = preset, n_frames
+        self.holdout = holdout or self.source.holdout
+        self.folder = root / run_name(data, preset, "modern")
+        self.name = self.folder.name
+        clips = self.clips(self.configure("modern"))
+        self.evaluator = Evaluator(open_judge(self.folder / "judge.safetensors", clips, progress=progress_bar), clips)
+
+    def configure(self, recipe: str, seed: int = 0) -> RunConfig:
+        """A recipe's configuration, with the geometry fitted to the recordings."""
+        config = make_config(self.preset, recipe, **({"n_frames": self.n_frames} if self.n_frames else {}))
+        return dataclasses.replace(
+            config,
+            audio=config.audio.fitted_to(common_sample_rate(self.source.folder) or config.audio.sample_rate),
+            data=DataConfig(source=self.source.name, holdout=self.holdout),
+            train=dataclasses.replace(config.train, seed=seed),
+        )
+
+    def clips(self, config: RunConfig) -> ClipCache:
+        """The recordings in the features of a configuration."""
+        return prepare_clips(
+            self.source.folder, config.audio, config.data, self.folder, self.folder / "cache", progress_bar
+        )
+
+    def dataset(self, config: RunConfig) -> tuple[TrainAudioSpectrogramDataset, RunConfig]:
+        """The training split of a configuration, and the configuration with its classes."""
+        clips = self.clips(config)
+        return TrainAudioSpectrogramDataset(clips, fit_to(clips)), dataclasses.replace(config, classes=clips.classes)

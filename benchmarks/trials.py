@@ -1,0 +1,113 @@
+"""One training with some settings changed, measured as heard: a line of benchmarks/results/trials.csv."""
+
+import argparse
+import csv
+import dataclasses
+import datetime
+import sys
+import tempfile
+import typing
+from pathlib import Path
+
+from benchmarks.common import Bench
+from helpers.checkpoints import SoundGenerator
+from helpers.config import AudioConfig, ConfigError, ModelConfig, RunConfig, TrainConfig
+from helpers.inversion import MelInverter
+from helpers.runtime import describe, pick_device, pick_precision
+from helpers.training import Intervals, Limits, train_gan
+
+RESULTS = Path(__file__).parent / "results" / "trials.csv"
+COLUMNS = (
+    "date",
+    "data",
+    "settings",
+    "seed",
+    "steps",
+    "minutes",
+    "accuracy",
+    "frechet",
+    "coverage",
+    "spread",
+    "nearest",
+)
+
+
+def main() -> None:
+    """Train and measure as the command line asks."""
+    arguments = _parse_arguments()
+    print(describe())
+    bench = Bench(arguments.data, arguments.preset, Path(arguments.runs))
+    config = with_settings(bench.configure("modern", arguments.seed), arguments.settings)
+    if arguments.clips:
+        config = dataclasses.replace(
+            config, data=dataclasses.replace(config.data, max_clips_per_class=arguments.clips)
+        )
+    dataset, config = bench.dataset(config)
+    device = pick_device()
+    limits = Limits(minutes=arguments.minutes, steps=arguments.steps)
+    with tempfile.TemporaryDirectory() as run:
+        precision = pick_precision(config.train.precision, device)
+        result = train_gan(dataset, config, Path(run), device, limits, Intervals(1e6, 1e6), precision)
+    generator = SoundGenerator(result.generator, config.audio, config.model, config.classes, dataset.normaliser)
+    heard = bench.evaluator.generate(generator, bench.evaluator.test.labels, MelInverter(config.audio))
+    figures = bench.evaluator.figures(heard)
+    settings = [*arguments.settings, *([f"clips={arguments.clips}"] if arguments.clips else [])]
+    line = {
+        "date": datetime.date.today().isoformat(),
+        "data": bench.name,
+        "settings": " ".join(settings) or "default",
+        "seed": arguments.seed,
+        "steps": result.step,
+        "minutes": f"{result.seconds / 60:.1f}",
+        **{name: f"{figures[name]:.3g}" for name in FIGURES},
+    }
+    print(line)
+    _append(line)
+
+
+def with_settings(config: RunConfig, settings: list[str]) -> RunConfig:
+    """The configuration with `name=value` replaced, wherever among audio, model and training the name is."""
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        for part, kind in (("audio", AudioConfig), ("model", ModelConfig), ("train", TrainConfig)):
+            hints = typing.get_type_hints(kind)
+            if name in hints:
+                changed = dataclasses.replace(getattr(config, part), **{name: _parse(text, hints[name])})
+                config = dataclasses.replace(config, **{part: changed})
+                break
+        else:
+            raise ConfigError(f"no setting {name!r}: give a field of AudioConfig, ModelConfig or TrainConfig")
+    return config
+
+
+def _parse(text: str, kind):
+    if kind is bool:
+        return text.lower() == "true"
+    return kind(text) if kind in (int, float, str) else tuple(word for word in text.split(",") if word)
+
+
+def _append(line: dict) -> None:
+    RESULTS.parent.mkdir(exist_ok=True)
+    new = not RESULTS.exists()
+    with open(RESULTS, "a", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        if new:
+            writer.writeheader()
+        writer.writerow(line)
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("settings", nargs="*", help="name=value, as in learning_rate_g=0.001")
+    parser.add_argument("--data", default="kit", help="kit, a known name, a folder or an archive")
+    parser.add_argument("--preset", default="cpu")
+    parser.add_argument("--minutes", type=float, default=0.0)
+    parser.add_argument("--steps", type=int, default=0)
+    parser.add_argument("--clips", type=int, default=0, help="of each class at most, held-out ones included")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--runs", default="runs/quality", help="where the judge is kept")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
