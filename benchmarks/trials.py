@@ -17,19 +17,8 @@ from helpers.runtime import describe, pick_device, pick_precision
 from helpers.training import Intervals, Limits, train_gan
 
 RESULTS = Path(__file__).parent / "results" / "trials.csv"
-COLUMNS = (
-    "date",
-    "data",
-    "settings",
-    "seed",
-    "steps",
-    "minutes",
-    "accuracy",
-    "frechet",
-    "coverage",
-    "spread",
-    "nearest",
-)
+FIGURES = ("accuracy", "frechet", "coverage", "spread", "nearest")
+COLUMNS = ("date", "data", "settings", "seed", "steps", "minutes", *FIGURES)
 
 
 def main() -> None:
