@@ -9,9 +9,12 @@ import tempfile
 import typing
 from pathlib import Path
 
+import torch
+
 from benchmarks.common import Bench
 from helpers.checkpoints import SoundGenerator
 from helpers.config import AudioConfig, ConfigError, ModelConfig, RunConfig, TrainConfig
+from helpers.dataset import TrainAudioSpectrogramDataset
 from helpers.inversion import MelInverter
 from helpers.runtime import describe, pick_device, pick_precision
 from helpers.training import Intervals, Limits, train_gan
@@ -27,11 +30,9 @@ def main() -> None:
     print(describe())
     bench = Bench(arguments.data, arguments.preset, Path(arguments.runs))
     config = with_settings(bench.configure("modern", arguments.seed), arguments.settings)
-    if arguments.clips:
-        config = dataclasses.replace(
-            config, data=dataclasses.replace(config.data, max_clips_per_class=arguments.clips)
-        )
     dataset, config = bench.dataset(config)
+    if arguments.clips:
+        keep_some(dataset, arguments.clips)
     device = pick_device()
     limits = Limits(minutes=arguments.minutes, steps=arguments.steps)
     with tempfile.TemporaryDirectory() as run:
@@ -52,6 +53,13 @@ def main() -> None:
     }
     print(line)
     _append(line)
+
+
+def keep_some(dataset: TrainAudioSpectrogramDataset, n_clips: int) -> None:
+    """Leave n_clips of each class in a data set, the same ones each time."""
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
+    kept = torch.cat([order[dataset.labels[order] == label][:n_clips] for label in range(dataset.n_classes)])
+    dataset.indices, dataset.labels = dataset.indices[kept.numpy()], dataset.labels[kept]
 
 
 def with_settings(config: RunConfig, settings: list[str]) -> RunConfig:
@@ -92,7 +100,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--preset", default="cpu")
     parser.add_argument("--minutes", type=float, default=0.0)
     parser.add_argument("--steps", type=int, default=0)
-    parser.add_argument("--clips", type=int, default=0, help="of each class at most, held-out ones included")
+    parser.add_argument("--clips", type=int, default=0, help="of each class at most to train on; 0: all")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", default="runs/quality", help="where the judge is kept")
     return parser.parse_args()
