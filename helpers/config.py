@@ -131,10 +131,8 @@ class TrainConfig:
     beta1: float = 0.0  # no momentum against an opponent that moves
     beta2: float = 0.99
     class_weight: float = 0.2  # of the class that the discriminator hears, in the generator's loss; 0: no such head
-    relativistic: bool = True  # real and made are judged in pairs of one class
-    r1_gamma: float = 0.2  # penalty on the discriminator's gradient at real clips
-    r2_gamma: float = 0.2  # and at made ones
-    penalty_every: int = 16  # lazy regularisation: the penalties at every 16th step, 16 times as strong
+    r1_gamma: float = 0.5
+    r1_every: int = 16  # lazy regularisation: the penalty at every 16th step, 16 times as strong
     ema_half_life_images: int = 5_000  # 0: no average is kept
     augmentations: tuple[str, ...] = ("shift", "gain", "cutout")
     class_balanced: bool = True
@@ -148,8 +146,8 @@ class TrainConfig:
         for name in ("learning_rate_g", "learning_rate_d"):
             if not 0 < getattr(self, name) < 1:
                 raise ConfigError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
-        if self.penalty_every < 1:
-            raise ConfigError(f"penalty_every must be at least 1, got {self.penalty_every}")
+        if self.r1_every < 1:
+            raise ConfigError(f"r1_every must be at least 1, got {self.r1_every}")
         object.__setattr__(self, "augmentations", tuple(self.augmentations))
 
 
@@ -216,9 +214,7 @@ RECIPES = {
             beta1=0.5,
             beta2=0.999,
             class_weight=0.0,
-            relativistic=False,
             r1_gamma=0.0,
-            r2_gamma=0.0,
             ema_half_life_images=0,
             augmentations=(),
             class_balanced=False,

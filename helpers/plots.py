@@ -69,23 +69,19 @@ def waveform_and_mel(waveform: np.ndarray, compressed, audio: AudioConfig, title
     return _finished(figure)
 
 
-def loss_curves(lines: Sequence[dict], undecided: float) -> Figure:
-    """Both players' losses and the penalties over steps, from the run's training lines.
-
-    undecided: the loss of a discriminator that cannot tell real from made, drawn as a line.
-    """
+def loss_curves(lines: Sequence[dict]) -> Figure:
+    """Both players' losses and the penalty over steps, from the run's training lines."""
     figure, axis = plt.subplots(figsize=(7, 3), layout="constrained")
     for name, label in (
         ("loss_d", "discriminator"),
         ("loss_g", "generator"),
         ("loss_class", "class of real clips"),
         ("r1", "R1 penalty"),
-        ("r2", "R2 penalty"),
     ):
         points = [(line["step"], line[name]) for line in lines if name in line]
         if points:
             axis.plot(*zip(*points, strict=True), marker=".", label=label)
-    axis.axhline(undecided, color="grey", linestyle=":", label="discriminator can tell nothing")
+    axis.axhline(2 * math.log(2), color="grey", linestyle=":", label="discriminator can tell nothing")
     axis.set(xlabel="step", ylabel="loss (nats)")
     axis.legend(fontsize=8)
     return _finished(figure)

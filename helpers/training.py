@@ -19,14 +19,14 @@ from helpers.checkpoints import CheckpointError, load_newest_checkpoint, save_ch
 from helpers.config import ConfigError, RunConfig, TrainConfig, to_json
 from helpers.dataset import TrainAudioSpectrogramDataset
 from helpers.diagnosis import DIVERGED, TrainingWarning
-from helpers.losses import class_loss, discriminator_loss, generator_loss, gradient_penalty
+from helpers.losses import class_loss, discriminator_loss, generator_loss, r1_penalty
 from helpers.models import ProjectionDiscriminator, make_discriminator, make_generator
 from helpers.progress import progress_bar
 from helpers.records import append_metrics, drop_lines_after
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 STEPS_BETWEEN_LOOKS = 20  # each look waits for the device
-LOSS_NAMES = ("loss_d", "loss_g", "loss_class", "r1", "r2")
+LOSS_NAMES = ("loss_d", "loss_g", "loss_class", "r1")
 
 
 class TrainingError(RuntimeError):
@@ -123,43 +123,35 @@ def train_gan(
 
 def train_step_d(
     players: Players, real: Tensor, y: Tensor, z: Tensor, augmented: Callable, train: TrainConfig, step: int
-) -> tuple[dict[str, Tensor], Tensor]:
-    """One update of the discriminator on real (B, 1, H, W), labels y (B, n_classes), latents z (B, z_dim).
-
-    Returns its losses, and its logits (B,) of the real clips.
-    """
+) -> dict[str, Tensor]:
+    """One update of the discriminator on real (B, 1, H, W), labels y (B, n_classes), latents z (B, z_dim)."""
     with torch.no_grad(), torch.autocast(**players.amp):
         fake = players.generator(z, y)
     with torch.autocast(**players.amp):
         real_logits, heard = players.judge(augmented(real), y)
-        loss = discriminator_loss(real_logits, players.judge(augmented(fake), y)[0], train.relativistic)
+        loss = discriminator_loss(real_logits, players.judge(augmented(fake), y)[0])
     losses = {"loss_d": loss.detach()}
     if train.class_weight:
         loss_class = class_loss(heard, y)  # of real clips only: made ones would teach it their faults
         loss = loss + loss_class
         losses["loss_class"] = loss_class.detach()
-    if step % train.penalty_every == 0:
-        for name, gamma, x in (("r1", train.r1_gamma, real), ("r2", train.r2_gamma, fake.float())):
-            if gamma:
-                shown = augmented(x).detach().requires_grad_()
-                penalty = gradient_penalty(players.discriminator(shown, y), shown)  # in fp32: fp16 loses its gradient
-                loss = loss + gamma * train.penalty_every * penalty
-                losses[name] = penalty.detach()
+    if train.r1_gamma > 0 and step % train.r1_every == 0:
+        shown = augmented(real).detach().requires_grad_()
+        penalty = r1_penalty(players.discriminator(shown, y), shown)  # in fp32: fp16 loses its gradient
+        loss = loss + train.r1_gamma * train.r1_every * penalty
+        losses["r1"] = penalty.detach()
     _update(players.optimiser_d, players.scaler, loss)
-    return losses, real_logits.detach()
+    return losses
 
 
 def train_step_g(
-    players: Players, y: Tensor, z: Tensor, augmented: Callable, train: TrainConfig, real_logits: Tensor
+    players: Players, y: Tensor, z: Tensor, augmented: Callable, train: TrainConfig
 ) -> dict[str, Tensor]:
-    """One update of the generator for labels y (B, n_classes) and latents z (B, z_dim).
-
-    real_logits (B,) are those of real clips of the same classes, from the discriminator's step.
-    """
+    """One update of the generator for labels y (B, n_classes) and latents z (B, z_dim)."""
     players.discriminator.requires_grad_(False)
     with torch.autocast(**players.amp):
         logits, heard = players.judge(augmented(players.generator(z, y)), y)
-        loss = generator_loss(logits, real_logits if train.relativistic else None)
+        loss = generator_loss(logits)
     losses = {"loss_g": loss.detach()}
     if train.class_weight:
         loss = loss + train.class_weight * class_loss(heard, y)
@@ -262,8 +254,8 @@ class _Trainer:
         z = torch.randn((2, len(y), self.config.model.z_dim), generator=self.rng).to(self.device)
         augmented = partial(augment, names=train.augmentations, silence=self.silence, generator=self.rng)
         players.generator.train()
-        losses, real_logits = train_step_d(players, real, y, z[0], augmented, train, self.step)
-        losses |= train_step_g(players, y, z[1], augmented, train, real_logits)
+        losses = train_step_d(players, real, y, z[0], augmented, train, self.step)
+        losses |= train_step_g(players, y, z[1], augmented, train)
         if train.ema_half_life_images:
             half_life = min(train.ema_half_life_images, 0.5 * (self.step + 1) * train.batch_size)  # short at first
             update_average(players.average, players.generator, 0.5 ** (train.batch_size / half_life))

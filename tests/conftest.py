@@ -61,7 +61,7 @@ def tiny_run(tiny_audio):
         return RunConfig(
             audio=dataclasses.replace(tiny_audio, **chosen["audio"]),
             model=ModelConfig(recipe, z_dim=8, generator_width=8, discriminator_width=8, embedding_dim=4),
-            train=dataclasses.replace(chosen["train"], **{"batch_size": 4, "penalty_every": 2, **train}),
+            train=dataclasses.replace(chosen["train"], **{"batch_size": 4, "r1_every": 2, **train}),
             classes=("high", "low", "noise"),
         )
 

@@ -107,7 +107,7 @@ def test_a_geometry_that_cannot_work_is_named(fields, words):
         (lambda: TrainConfig(batch_size=1), "batch_size must be at least 2"),
         (lambda: TrainConfig(learning_rate_g=0.0), "learning_rate_g must lie between"),
         (lambda: TrainConfig(learning_rate_d=1.0), "learning_rate_d must lie between"),
-        (lambda: TrainConfig(penalty_every=0), "penalty_every must be at least 1"),
+        (lambda: TrainConfig(r1_every=0), "r1_every must be at least 1"),
         (lambda: TrainConfig(precision="int8"), "precision must be one of"),
         (lambda: make_config("huge"), "preset must be one of long, short, cpu"),
         (lambda: make_config("cpu", "best"), "recipe must be one of modern, baseline"),
