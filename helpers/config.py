@@ -126,8 +126,8 @@ class TrainConfig:
     """How the players are updated. What stops a run (minutes, epochs, steps) is no part of what it is."""
 
     batch_size: int = 32
-    learning_rate_g: float = 5e-4
-    learning_rate_d: float = 5e-4
+    learning_rate_g: float = 1e-3
+    learning_rate_d: float = 1e-3
     beta1: float = 0.0  # no momentum against an opponent that moves
     beta2: float = 0.99
     class_weight: float = 0.2  # of the class that the discriminator hears, in the generator's loss; 0: no such head
