@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-SILENCE_DB = -60.0  # RMS of full scale
+SOUNDING_SHARE = 0.02  # of the real clips' share of bins above silence
 FULL_SCALE = 0.999
 CLIPPED_SHARE = 0.01  # of a sound's samples: a single peak is no fault
 SPREAD_SHARE = 0.1  # of the real clips' spread
@@ -28,7 +28,8 @@ def find_faults(waveforms: Tensor, mels: Tensor, labels: Tensor, real: Tensor, r
     """
     if not torch.isfinite(waveforms).all():
         return [DIVERGED]
-    silent = waveforms.square().mean(dim=1) < 10 ** (SILENCE_DB / 10)
+    silence = min(float(mels.min()), float(real.min()))
+    silent = _sounding(mels, silence) < SOUNDING_SHARE * _sounding(real, silence).mean()
     if bool(silent.all()):
         return [
             "every generated sound is silence. Train longer; if it stays so, lower the learning rate, and see in "
@@ -78,6 +79,10 @@ def still_pays(lines: list[dict]) -> str:
         f"Training hardly pays any more: the best generator, {figures}, is little better than a third of the time "
         "ago. More recordings will help more than more minutes."
     )
+
+
+def _sounding(mels: Tensor, silence: float) -> Tensor:
+    return (mels > silence + 0.5).float().mean(dim=(1, 2))  # (B,)
 
 
 def _spread(x: Tensor) -> float:
