@@ -116,10 +116,12 @@ class ProjectionDiscriminator(nn.Module):
         h = self.stem(x)  # (B, C, H/2, W/2)
         for block in self.blocks:
             h = block(h)  # (B, 2C, H/2, W/2) and so on, to (B, 8C, H/16, W/16)
-        h = F.leaky_relu(self.last(with_batch_spread(F.leaky_relu(h, 0.2))), 0.2)
+        h = F.leaky_relu(h, 0.2)
+        heard = self.classifier(h.mean(dim=3).flatten(1))
+        h = F.leaky_relu(self.last(with_class_spread(h, y)), 0.2)
         h = h.mean(dim=3).flatten(1)  # (B, 8C · H/16)
         match = (self.projection(y) * h).sum(dim=1) / math.sqrt(h.shape[1])
-        return self.head(h).squeeze(1) + match, self.classifier(h)
+        return self.head(h).squeeze(1) + match, heard
 
 
 def keep_scale(network: nn.Module) -> None:
@@ -135,16 +137,20 @@ def pixel_norm(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
-def with_batch_spread(x: Tensor, group: int = 8) -> Tensor:
-    """Append one channel holding the mean standard deviation over groups of the batch (ProGAN, sec. 3).
+def with_class_spread(x: Tensor, y: Tensor) -> Tensor:
+    """Append one channel with the mean standard deviation over the batch's clips of the same class.
 
-    (B, C, H, W) to (B, C + 1, H, W): a batch of equal sounds, a collapse, becomes easy to see.
+    (B, C, H, W), one-hot (B, n_classes) to (B, C + 1, H, W). ProGAN's batch statistic (Karras et al. 2018, sec. 3)
+    within classes: where a single class has collapsed to one sound, it becomes easy to see. Alone in its class: 0.
     """
-    group = math.gcd(x.shape[0], group)
-    grouped = x.reshape(group, -1, *x.shape[1:]).float()  # (G, B/G, C, H, W)
-    spread = (grouped.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))  # (B/G,)
-    channel = spread.repeat(group).to(x.dtype)[:, None, None, None].expand(-1, 1, *x.shape[2:])
-    return torch.cat([x, channel], dim=1)
+    with torch.autocast(x.device.type, enabled=False):  # squares need their digits
+        same = y.float() @ y.float().T  # (B, B)
+        share = same / same.sum(dim=1, keepdim=True)
+        flat = x.flatten(1).float()
+        flat = flat - flat.mean(dim=0)
+        variance = share @ flat.square() - (share @ flat).square()  # (B, C · H · W)
+        spread = (variance.clamp_min(0) + 1e-8).sqrt().mean(dim=1).to(x.dtype)
+    return torch.cat([x, spread[:, None, None, None].expand(-1, 1, *x.shape[2:])], dim=1)
 
 
 def make_generator(model: ModelConfig, audio: AudioConfig, n_classes: int) -> nn.Module:

@@ -26,6 +26,7 @@ from helpers.records import append_metrics, drop_lines_after
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 STEPS_BETWEEN_LOOKS = 20  # each look waits for the device
+GROUP = 4  # clips of one class in a balanced batch
 LOSS_NAMES = ("loss_d", "loss_g", "loss_class", "r1")
 
 
@@ -170,11 +171,17 @@ def update_average(average: nn.Module, generator: nn.Module, decay: float) -> No
 
 
 def draw_items(dataset, train: TrainConfig, step: int, rng: torch.Generator) -> Tensor:
-    """Which items (batch_size,) a step sees: classes equally often, or a shuffled pass over the data set."""
+    """Which items (batch_size,) a step sees: groups of a class, classes equally often, or a shuffled pass over all.
+
+    Groups let the discriminator see whether the sounds of a class differ.
+    """
     size = train.batch_size
     if train.class_balanced:
-        per_item = torch.bincount(dataset.labels, minlength=dataset.n_classes).float()[dataset.labels]
-        return torch.multinomial(1 / per_item, size, replacement=True, generator=rng)
+        n_groups = math.ceil(size / GROUP)
+        present = dataset.labels.unique()
+        rounds = [torch.randperm(len(present), generator=rng) for _ in range(math.ceil(n_groups / len(present)))]
+        members = [(dataset.labels == label).nonzero()[:, 0] for label in present[torch.cat(rounds)[:n_groups]]]
+        return torch.cat([own[torch.randint(len(own), (GROUP,), generator=rng)] for own in members])[:size]
     per_epoch = steps_per_epoch(dataset, train)
     epoch, position = divmod(step, per_epoch)
     shuffled = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(train.seed + epoch))

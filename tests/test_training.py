@@ -95,8 +95,8 @@ def test_the_same_seed_trains_the_same_and_another_does_not(train, tiny_run, tmp
 
 def test_another_configuration_is_refused_by_the_name_of_its_field(train, tiny_run):
     train(tiny_run(), steps=1)
-    with pytest.raises(CheckpointError, match=r"train\.learning_rate_g 0\.0005, not 0\.001.*restart=True"):
-        train(tiny_run(learning_rate_g=1e-3), steps=2)
+    with pytest.raises(CheckpointError, match=r"train\.learning_rate_g 0\.001, not 0\.002.*restart=True"):
+        train(tiny_run(learning_rate_g=2e-3), steps=2)
     wider = dataclasses.replace(tiny_run(), model=ModelConfig(z_dim=9))
     with pytest.raises(CheckpointError, match=r"model\.z_dim 8, not 9"):
         train(wider, steps=2)
@@ -282,6 +282,16 @@ def test_balanced_draws_take_every_class_equally_often():
     shares = torch.bincount(data.labels[items], minlength=3) / 3000
     torch.testing.assert_close(shares, torch.full((3,), 1 / 3), atol=0.04, rtol=0)
     assert len(items[data.labels[items] == 0].unique()) > 190
+
+
+@pytest.mark.parametrize("size", [2, 4, 10, 32])
+def test_balanced_draws_come_in_groups_of_a_class(size):
+    data, rng = few((20,) * 5), torch.Generator().manual_seed(0)
+    labels = data.labels[draw_items(data, TrainConfig(batch_size=size), 0, rng)]
+    assert len(labels) == size
+    for first in range(0, size, 4):
+        assert len(labels[first : first + 4].unique()) == 1
+    assert len(labels.unique()) == min(5, -(-size // 4))
 
 
 @pytest.mark.parametrize(("n_each", "size"), [((7, 3), 4), ((6, 6), 4), ((2, 1), 8)])
