@@ -1,6 +1,7 @@
 """The training loop of both recipes: one step a player, EMA, checkpoints, resume."""
 
 import copy
+import functools
 import itertools
 import json
 import math
@@ -8,7 +9,6 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,6 +26,7 @@ from helpers.records import append_metrics, drop_lines_after
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 STEPS_BETWEEN_LOOKS = 20  # each look waits for the device
+AVERAGE_RAMP = 0.05  # the half-life is at most this share of the images seen so far (Karras et al. 2020b, ADA)
 GROUP = 4  # clips of one class in a balanced batch
 LOSS_NAMES = ("loss_d", "loss_g", "loss_class", "r1")
 
@@ -47,6 +48,10 @@ class Limits:
         given = [n for n in (self.steps, self.epochs * steps_per_epoch) if n]
         return min(given, default=math.inf)
 
+    def worth_compiling(self) -> bool:
+        """Whether a run is so long that compiling, some twenty seconds, pays for itself."""
+        return self.minutes >= 3 or (not self.minutes and self.steps >= 1000)
+
 
 @dataclass(frozen=True)
 class Intervals:
@@ -59,7 +64,9 @@ class Intervals:
 class Players:
     """Both networks with their optimisers, the scaler, and the running average of the generator."""
 
-    def __init__(self, config: RunConfig, n_classes: int, device: torch.device, precision: str):
+    def __init__(
+        self, config: RunConfig, n_classes: int, device: torch.device, precision: str, compiled: bool = False
+    ):
         torch.manual_seed(config.train.seed)
         train, like = config.train, {"device": device, "memory_format": torch.channels_last}
         self.generator = make_generator(config.model, config.audio, n_classes).to(**like)
@@ -69,8 +76,11 @@ class Players:
         self.optimiser_d = _adam(self.discriminator, train.learning_rate_d, train)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         self.amp = {"device_type": device.type, "dtype": PRECISIONS[precision], "enabled": precision != "fp32"}
+        self.generate, self.judge = self.generator, self._judge
+        if compiled:
+            self.generate, self.judge = torch.compile(self.generate), torch.compile(self.judge)
 
-    def judge(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _judge(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None]:
         """Logits (B,), and those of the class that is heard (B, n_classes) where there is a head for it."""
         if isinstance(self.discriminator, ProjectionDiscriminator):
             return self.discriminator.judge(x, y)
@@ -110,6 +120,7 @@ def train_gan(
     intervals: Intervals = Intervals(),  # noqa: B008 (frozen)
     precision: str = "fp32",
     on_samples: Callable[[int, float, nn.Module], None] | None = None,
+    compiled: bool | None = None,
 ) -> TrainResult:
     """Train the run in `folder`, from its newest checkpoint if there is one, until a limit is reached.
 
@@ -117,9 +128,12 @@ def train_gan(
     each interval with the generator that would be listened to. Ctrl-C or the stop button saves and returns.
     NaN is warned of with TrainingWarning, ends training at the last good checkpoint and is never saved.
     Raises TrainingError if it diverged before there was one, ConfigError without a limit, CheckpointError if
-    the checkpoint is of another configuration.
+    the checkpoint is of another configuration. compiled: whether the networks are compiled (1.4 times as fast on
+    two CPU cores); None: on a CPU, where it can be done and the run is long enough.
     """
-    return _Trainer(dataset, config, folder, device, limits, intervals, precision, on_samples).run()
+    if compiled is None:
+        compiled = device.type == "cpu" and limits.worth_compiling() and can_compile()
+    return _Trainer(dataset, config, folder, device, limits, intervals, precision, on_samples, compiled).run()
 
 
 def train_step_d(
@@ -127,7 +141,7 @@ def train_step_d(
 ) -> dict[str, Tensor]:
     """One update of the discriminator on real (B, 1, H, W), labels y (B, n_classes), latents z (B, z_dim)."""
     with torch.no_grad(), torch.autocast(**players.amp):
-        fake = players.generator(z, y)
+        fake = players.generate(z, y)
     with torch.autocast(**players.amp):
         real_logits, heard = players.judge(augmented(real), y)
         loss = discriminator_loss(real_logits, players.judge(augmented(fake), y)[0])
@@ -151,7 +165,7 @@ def train_step_g(
     """One update of the generator for labels y (B, n_classes) and latents z (B, z_dim)."""
     players.discriminator.requires_grad_(False)
     with torch.autocast(**players.amp):
-        logits, heard = players.judge(augmented(players.generator(z, y)), y)
+        logits, heard = players.judge(augmented(players.generate(z, y)), y)
         loss = generator_loss(logits)
     losses = {"loss_g": loss.detach()}
     if train.class_weight:
@@ -160,6 +174,15 @@ def train_step_g(
     players.scaler.update()
     players.discriminator.requires_grad_(True)
     return losses
+
+
+@functools.cache
+def can_compile() -> bool:
+    """Whether torch.compile works here: it needs a C++ compiler and Python's headers."""
+    try:
+        return bool(torch.compile(lambda x: x + 1)(torch.zeros(2)).eq(1).all())
+    except Exception:  # whatever is missing, training goes on without
+        return False
 
 
 @torch.no_grad()
@@ -194,12 +217,12 @@ def steps_per_epoch(dataset, train: TrainConfig) -> int:
 
 
 class _Trainer:
-    def __init__(self, dataset, config, folder, device, limits, intervals, precision, on_samples):
+    def __init__(self, dataset, config, folder, device, limits, intervals, precision, on_samples, compiled):
         if not (limits.minutes or limits.epochs or limits.steps):
             raise ConfigError("training needs a limit: give minutes, epochs or steps")
         self.dataset, self.config, self.folder, self.device = dataset, config, folder, device
         self.limits, self.intervals, self.on_samples = limits, intervals, on_samples
-        self.players = Players(config, dataset.n_classes, device, precision)
+        self.players = Players(config, dataset.n_classes, device, precision, compiled)
         self.rng = torch.Generator().manual_seed(config.train.seed)
         self.silence = dataset.normaliser.silence()
         self.per_epoch = steps_per_epoch(dataset, config.train)
@@ -259,12 +282,12 @@ class _Trainer:
         real, y = self.dataset.batch(draw_items(self.dataset, train, self.step, self.rng))
         real, y = real.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
         z = torch.randn((2, len(y), self.config.model.z_dim), generator=self.rng).to(self.device)
-        augmented = partial(augment, names=train.augmentations, silence=self.silence, generator=self.rng)
+        augmented = functools.partial(augment, names=train.augmentations, silence=self.silence, generator=self.rng)
         players.generator.train()
         losses = train_step_d(players, real, y, z[0], augmented, train, self.step)
         losses |= train_step_g(players, y, z[1], augmented, train)
         if train.ema_half_life_images:
-            half_life = min(train.ema_half_life_images, 0.5 * (self.step + 1) * train.batch_size)  # short at first
+            half_life = min(train.ema_half_life_images, AVERAGE_RAMP * (self.step + 1) * train.batch_size)
             update_average(players.average, players.generator, 0.5 ** (train.batch_size / half_life))
         return losses
 

@@ -95,7 +95,7 @@ def test_the_same_seed_trains_the_same_and_another_does_not(train, tiny_run, tmp
 
 def test_another_configuration_is_refused_by_the_name_of_its_field(train, tiny_run):
     train(tiny_run(), steps=1)
-    with pytest.raises(CheckpointError, match=r"train\.learning_rate_g 0\.001, not 0\.002.*restart=True"):
+    with pytest.raises(CheckpointError, match=r"train\.learning_rate_g 0\.0005, not 0\.002.*restart=True"):
         train(tiny_run(learning_rate_g=2e-3), steps=2)
     wider = dataclasses.replace(tiny_run(), model=ModelConfig(z_dim=9))
     with pytest.raises(CheckpointError, match=r"model\.z_dim 8, not 9"):
@@ -389,3 +389,28 @@ def test_other_recordings_are_not_trained_on_in_the_same_run(train, tiny_run):
     other = dataclasses.replace(config, data=dataclasses.replace(config.data, digest="0123456789ab"))
     with pytest.raises(CheckpointError, match=r"data\.digest '.*', not '0123456789ab'"):
         train(other, steps=4)
+
+
+def test_compiled_networks_train_as_the_others_do(datasets, tiny_run, tmp_path):
+    results = {}
+    for compiled in (False, True):
+        folder = tmp_path / str(compiled)
+        train_gan(datasets["modern"], tiny_run(), folder, CPU, Limits(steps=2), SELDOM, compiled=compiled)
+        results[compiled] = tensors(load_newest_checkpoint(folder / "checkpoints")[0]["players"])
+    assert results[True].keys() == results[False].keys()
+    for name, value in results[False].items():
+        if name.startswith(("generator.", "discriminator.")):
+            torch.testing.assert_close(results[True][name], value, rtol=0.05, atol=2e-3, msg=name)
+
+
+def test_short_runs_and_machines_without_a_compiler_are_not_compiled(monkeypatch):
+    assert Limits(minutes=10).worth_compiling() and Limits(steps=1000).worth_compiling()
+    assert not Limits(minutes=1).worth_compiling() and not Limits(minutes=1, steps=5000).worth_compiling()
+
+    def no_compiler(_):
+        raise RuntimeError("no working C++ compiler")
+
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    training.can_compile.cache_clear()
+    assert not training.can_compile()
+    training.can_compile.cache_clear()
