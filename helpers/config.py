@@ -126,14 +126,14 @@ class TrainConfig:
     """How the players are updated. What stops a run (minutes, epochs, steps) is no part of what it is."""
 
     batch_size: int = 32
-    learning_rate_g: float = 1e-3
+    learning_rate_g: float = 5e-4
     learning_rate_d: float = 1e-3
     beta1: float = 0.0  # no momentum against an opponent that moves
     beta2: float = 0.99
-    class_weight: float = 0.2  # of the class that the discriminator hears, in the generator's loss; 0: no such head
+    class_weight: float = 0.05  # of the class that the discriminator hears, in the generator's loss; 0: no such head
     r1_gamma: float = 0.5
     r1_every: int = 16  # lazy regularisation: the penalty at every 16th step, 16 times as strong
-    ema_half_life_images: int = 5_000  # 0: no average is kept
+    ema_half_life_images: int = 10_000  # less at first, see AVERAGE_RAMP in training; 0: no average is kept
     augmentations: tuple[str, ...] = ("shift", "gain", "cutout")
     class_balanced: bool = True
     precision: str = "auto"  # "auto", "fp32", "bf16" or "fp16"
