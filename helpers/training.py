@@ -28,6 +28,7 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 STEPS_BETWEEN_LOOKS = 20  # each look waits for the device
 AVERAGE_RAMP = 0.05  # the half-life is at most this share of the images seen so far (Karras et al. 2020b, ADA)
 GROUP = 4  # clips of one class in a balanced batch
+STATISTICS_BATCHES, STATISTICS_SIZE = 32, 64  # sounds from which the averaged generator's statistics are taken
 LOSS_NAMES = ("loss_d", "loss_g", "loss_class", "r1")
 
 
@@ -193,6 +194,27 @@ def update_average(average: nn.Module, generator: nn.Module, decay: float) -> No
     torch._foreach_lerp_([ours[name] for name in moving], [theirs[name] for name in moving], 1 - decay)
 
 
+def with_own_statistics(generator: nn.Module, n_classes: int) -> nn.Module:
+    """A copy whose batch norms have seen its own sounds, of all classes alike, in place of what they had seen.
+
+    BigGAN's standing statistics (Brock et al. 2019, appendix B): those that an average of weights gathers along its
+    way are of other weights.
+    """
+    network = copy.deepcopy(generator)
+    device, rng = next(network.parameters()).device, torch.Generator().manual_seed(0)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.reset_running_stats()
+            layer.momentum = None  # a plain mean over batches
+    network.train()
+    with torch.no_grad():
+        for _ in range(STATISTICS_BATCHES):
+            z = torch.randn((STATISTICS_SIZE, network.z_dim), generator=rng)
+            labels = torch.randint(n_classes, (STATISTICS_SIZE,), generator=rng)
+            network(z.to(device), one_hot(labels, n_classes).to(device))
+    return network.eval()
+
+
 def draw_items(dataset, train: TrainConfig, step: int, rng: torch.Generator) -> Tensor:
     """Which items (batch_size,) a step sees: groups of a class, classes equally often, or a shuffled pass over all.
 
@@ -249,8 +271,10 @@ class _Trainer:
 
     @property
     def listened(self) -> nn.Module:
-        """The generator worth hearing: the average if one is kept."""
-        return self.players.average if self.config.train.ema_half_life_images else self.players.generator
+        """The generator worth hearing: the average, with its own statistics, if one is kept."""
+        if not self.config.train.ema_half_life_images:
+            return self.players.generator
+        return with_own_statistics(self.players.average, self.dataset.n_classes)
 
     def _advance(self, bar) -> str:
         losses = self._step()
