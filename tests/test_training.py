@@ -184,9 +184,11 @@ def test_what_is_listened_to_is_the_average_if_one_is_kept(train, tiny_run, tmp_
     )
     players = checkpoint(tmp_path)["players"]
     name = "average" if recipe == "modern" else "generator"
-    for key, value in result.generator.state_dict().items():
+    for key, value in result.generator.named_parameters():
         assert torch.equal(value, players[name][key])
-    assert seen == [(result.generator, False)]
+    ((heard, in_training),) = seen
+    assert not in_training
+    assert all(torch.equal(value, heard.state_dict()[key]) for key, value in result.generator.state_dict().items())
     assert any(not torch.equal(players["average"][key], players["generator"][key]) for key in players["average"])
 
 
@@ -318,6 +320,29 @@ def test_the_average_moves_by_its_decay_in_weights_and_statistics():
     torch.testing.assert_close(average[1].running_mean, torch.full((3,), 0.25))
     training.update_average(average, network, 0.0)
     torch.testing.assert_close(average[0].weight, network[0].weight)
+
+
+class OneLayer(torch.nn.Module):
+    """Sounds that are twice the latent plus three, through a batch norm whose statistics are of something else."""
+
+    def __init__(self):
+        super().__init__()
+        self.z_dim, self.norm = 4, torch.nn.BatchNorm2d(4, affine=False)
+        self.norm.running_mean.fill_(50)
+        self.weight = torch.nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, z, y):
+        return self.norm((self.weight * z + 3 + 100 * y[:, :1])[:, :, None, None])
+
+
+def test_own_statistics_are_those_of_its_own_sounds_of_all_classes_alike():
+    network = OneLayer().eval()
+    fresh = training.with_own_statistics(network, 2)
+    assert not fresh.training and network.norm.running_mean.eq(50).all()
+    torch.testing.assert_close(fresh.norm.running_mean, torch.full((4,), 53.0), atol=2.5, rtol=0)
+    torch.testing.assert_close(fresh.norm.running_var, torch.full((4,), 2504.0), atol=60, rtol=0)
+    again = training.with_own_statistics(network, 2)
+    assert torch.equal(again.norm.running_mean, fresh.norm.running_mean)
 
 
 def changed(before: dict, network) -> bool:
