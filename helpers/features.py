@@ -88,20 +88,23 @@ class PerBinNormaliser:
 
     mean: Tensor  # (n_mels,)
     std: Tensor  # (n_mels,)
+    loudest: Tensor  # (n_mels,) of all training clips
     floor_value: float
 
     @classmethod
     def fit(cls, batches: Iterable[tuple[Tensor, Tensor]], n_classes: int, audio: AudioConfig):
         """Statistics of batches of compressed mels (B, n_mels, n_frames) and their labels (B,)."""
         count, total, total_square = 0, torch.zeros(audio.n_mels).double(), torch.zeros(audio.n_mels).double()
+        loudest = torch.full((audio.n_mels,), audio.floor_value)
         for compressed, _ in batches:
+            loudest = torch.maximum(loudest, compressed.amax(dim=(0, 2)))
             count += compressed.shape[0] * compressed.shape[2]
             total += compressed.double().sum(dim=(0, 2))
             total_square += compressed.double().square().sum(dim=(0, 2))
         mean = total / count
         std = (total_square / count - mean.square()).clamp_min(0).sqrt()
         std = std.clamp_min(max(SMALLEST_STD_SHARE * float(std.max()), 1e-3))
-        return cls(mean.float(), std.float(), audio.floor_value)
+        return cls(mean.float(), std.float(), loudest, audio.floor_value)
 
     def normalise(self, compressed: Tensor) -> Tensor:
         """Compressed mels (B, n_mels, n_frames) to about [-1, 1], (B, 1, n_mels, n_frames)."""
@@ -109,9 +112,13 @@ class PerBinNormaliser:
         return ((compressed - mean) / scale).unsqueeze(1)  # (B, 1, n_mels, n_frames)
 
     def denormalise(self, normalised: Tensor, labels: Tensor) -> Tensor:
-        """(B, 1, n_mels, n_frames) to compressed mels (B, n_mels, n_frames), never below silence."""
+        """(B, 1, n_mels, n_frames) to compressed mels (B, n_mels, n_frames), from silence to the loudest ever heard.
+
+        Without the upper bound one stray value, exponentiated, drowns a sound or is no number at all.
+        """
         mean, scale = self._mean_and_scale(normalised)
-        return (normalised.squeeze(1) * scale + mean).clamp_min(self.floor_value)
+        compressed = (normalised.squeeze(1) * scale + mean).clamp_min(self.floor_value)
+        return torch.minimum(compressed, self.loudest.to(compressed.device)[:, None])
 
     def silence(self) -> Tensor:
         """What silence is in each normalised bin, (n_mels,)."""
@@ -119,7 +126,7 @@ class PerBinNormaliser:
 
     def tensors(self) -> dict[str, Tensor]:
         """What must be saved to build this again with `load_normaliser`."""
-        return {"mean": self.mean, "std": self.std}
+        return {"mean": self.mean, "std": self.std, "loudest": self.loudest}
 
     def _mean_and_scale(self, like: Tensor) -> tuple[Tensor, Tensor]:
         mean, std = self.mean.to(like.device), self.std.to(like.device)
@@ -175,5 +182,5 @@ def fit_normaliser(batches: Iterable[tuple[Tensor, Tensor]], n_classes: int, aud
 def load_normaliser(tensors: dict[str, Tensor], audio: AudioConfig) -> Normaliser:
     """The normaliser whose `tensors()` these are."""
     if audio.normalisation == "per_bin":
-        return PerBinNormaliser(tensors["mean"], tensors["std"], audio.floor_value)
+        return PerBinNormaliser(tensors["mean"], tensors["std"], tensors["loudest"], audio.floor_value)
     return PerClipNormaliser(tensors["low"], tensors["high"])

@@ -17,9 +17,9 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     """Fréchet distance of two sets of features (N, D) and (M, D) taken as Gaussian (Heusel et al. 2017, eq. 6).
 
     |mean difference|² + trace(Ca + Cb - 2 (Ca Cb)^½), by torchmetrics' FrechetInceptionDistance. It grows as the
-    sets get smaller: compare equal sizes. Raises ValueError if a set has fewer than two rows.
+    sets get smaller: compare equal sizes. Raises ValueError if a set has fewer than two rows or holds NaN.
     """
-    _at_least_two("a Fréchet distance", a, b)
+    _check_sets("a Fréchet distance", a, b)
     distance = FrechetInceptionDistance(feature=_AsTheyAre(a.shape[1]))
     distance.update(a, real=True)
     distance.update(b, real=False)
@@ -30,9 +30,9 @@ def kernel_distance(a: Tensor, b: Tensor) -> float:
     """Squared maximum mean discrepancy of features (N, D) and (M, D), unbiased: 0 on average for equal sources.
 
     The kernel is (x·y / D + 1)³ (Bińkowski et al. 2018, sec. 4), by torchmetrics' poly_kernel; sizes may differ.
-    Raises ValueError if a set has fewer than two rows.
+    Raises ValueError if a set has fewer than two rows or holds NaN.
     """
-    _at_least_two("a kernel distance", a, b)
+    _check_sets("a kernel distance", a, b)
     within = [_mean_off_diagonal(poly_kernel(x, x)) for x in (a.double(), b.double())]
     return float(sum(within) - 2 * poly_kernel(a.double(), b.double()).mean())
 
@@ -89,6 +89,8 @@ def _reach(real: Tensor, k: int) -> Tensor:
     return torch.cdist(real, real).kthvalue(min(k, len(real) - 1) + 1, dim=1).values  # the first is itself, at 0
 
 
-def _at_least_two(what: str, a: Tensor, b: Tensor) -> None:
+def _check_sets(what: str, a: Tensor, b: Tensor) -> None:
     if min(len(a), len(b)) < 2:
         raise ValueError(f"{what} needs two sets of at least 2 clips, got {len(a)} and {len(b)}")
+    if not (torch.isfinite(a).all() and torch.isfinite(b).all()):
+        raise ValueError(f"{what} needs features that are numbers: some sounds are not finite")

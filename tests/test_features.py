@@ -128,6 +128,15 @@ def test_per_bin_and_back_is_the_same_and_never_below_silence():
     assert bool((lowest == LOG.floor_value).all())
 
 
+def test_a_stray_value_is_no_louder_than_the_loudest_clip():
+    mels = random_mels(LOG, 5)
+    normaliser = fit_normaliser([(mels[:2], None), (mels[2:], None)], 1, LOG)
+    stray = torch.full((1, 1, LOG.n_mels, 16), 1e6)
+    made = normaliser.denormalise(stray, torch.zeros(1, dtype=torch.long))
+    torch.testing.assert_close(made[0], mels.amax(dim=(0, 2))[:, None].expand(-1, 16))
+    assert bool(torch.isfinite(expand(made, LOG)).all())
+
+
 def test_per_clip_statistics_are_the_mean_ranges_of_each_class():
     mels, labels = random_mels(LOG1P, 7), torch.tensor([0, 2, 0, 2, 2, 0, 2])
     normaliser = fit_normaliser([(mels[:3], labels[:3]), (mels[3:], labels[3:])], 3, LOG1P)

@@ -140,3 +140,11 @@ def test_copies_are_counted():
 def test_a_kernel_distance_needs_two_rows(n, m):
     with pytest.raises(ValueError, match=f"at least 2 clips, got {n} and {m}"):
         kernel_distance(torch.zeros(n, 3), torch.zeros(m, 3))
+
+
+@pytest.mark.parametrize("distance", [frechet_distance, kernel_distance])
+def test_features_that_are_no_numbers_are_an_error_not_a_perfect_distance(distance):
+    x, broken = torch.randn(9, 3), torch.randn(9, 3)
+    broken[4, 1] = float("nan")
+    with pytest.raises(ValueError, match="not finite"):
+        distance(x, broken)
