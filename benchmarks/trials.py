@@ -9,18 +9,21 @@ import tempfile
 import typing
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from benchmarks.common import Bench
 from helpers.checkpoints import SoundGenerator
 from helpers.config import AudioConfig, ConfigError, ModelConfig, RunConfig, TrainConfig
 from helpers.dataset import TrainAudioSpectrogramDataset
+from helpers.evaluation import Evaluator, Heard
 from helpers.inversion import MelInverter
+from helpers.metrics import nearest_clips, share_of_copies
 from helpers.runtime import describe, pick_device, pick_precision
 from helpers.training import Intervals, Limits, train_gan
 
 RESULTS = Path(__file__).parent / "results" / "trials.csv"
-FIGURES = ("accuracy", "frechet", "coverage", "spread", "nearest")
+FIGURES = ("accuracy", "frechet", "coverage", "spread", "nearest", "copied")
 COLUMNS = ("date", "data", "settings", "seed", "steps", "minutes", *FIGURES)
 
 
@@ -39,8 +42,11 @@ def main() -> None:
         precision = pick_precision(config.train.precision, device)
         result = train_gan(dataset, config, Path(run), device, limits, Intervals(1e6, 1e6), precision)
     generator = SoundGenerator(result.generator, config.audio, config.model, config.classes, dataset.normaliser)
-    heard = bench.evaluator.generate(generator, bench.evaluator.test.labels, MelInverter(config.audio))
-    figures = bench.evaluator.figures(heard)
+    evaluator = bench.evaluator
+    heard = evaluator.generate(generator, evaluator.test.labels, MelInverter(config.audio))
+    figures = evaluator.figures(heard)
+    if arguments.clips:
+        figures |= figures_of_copying(heard, evaluator.test, dataset, evaluator)
     settings = [*arguments.settings, *([f"clips={arguments.clips}"] if arguments.clips else [])]
     line = {
         "date": datetime.date.today().isoformat(),
@@ -60,6 +66,15 @@ def keep_some(dataset: TrainAudioSpectrogramDataset, n_clips: int) -> None:
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
     kept = torch.cat([order[dataset.labels[order] == label][:n_clips] for label in range(dataset.n_classes)])
     dataset.indices, dataset.labels = dataset.indices[kept.numpy()], dataset.labels[kept]
+
+
+def figures_of_copying(
+    heard: Heard, held_out: Heard, dataset: TrainAudioSpectrogramDataset, evaluator: Evaluator
+) -> dict[str, float]:
+    """Distance to the clips that were trained on, and share of copies of them; those left out do not count."""
+    rows = np.searchsorted(dataset.cache.indices("train"), dataset.indices)
+    own, real = (nearest_clips(sounds.mels, evaluator.train_mels[rows])[0] for sounds in (heard, held_out))
+    return {"nearest": float(own.mean() / real.mean()), "copied": share_of_copies(own, real)}
 
 
 def with_settings(config: RunConfig, settings: list[str]) -> RunConfig:
