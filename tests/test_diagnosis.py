@@ -1,11 +1,12 @@
 """Each fault of generated sounds provokes its message, and good ones none; and whether training still pays."""
 
 import math
+import re
 
 import pytest
 import torch
 
-from helpers.diagnosis import badness, find_faults, still_pays
+from helpers.diagnosis import MEASURED, badness, find_faults, still_pays, what_to_expect
 from helpers.features import MelExtractor
 
 LABELS = torch.arange(4).repeat_interleave(4)
@@ -121,3 +122,32 @@ def test_a_few_lines_are_too_early(n):
 def test_badness_of_a_deaf_generator_is_a_number():
     assert badness({"frechet": 10.0, "accuracy": 0.0}) == 1000
     assert badness({"frechet": 10.0, "accuracy": 0.5}) == 20
+
+
+def expected_accuracy(n_clips: int) -> float:
+    return float(re.search(r"an accuracy of (\d\.\d\d)", what_to_expect(n_clips))[1])
+
+
+@pytest.mark.parametrize("measured", MEASURED)
+def test_a_measured_number_of_clips_gives_what_was_measured(measured):
+    n_clips, accuracy, coverage = measured
+    sentence = what_to_expect(n_clips)
+    assert sentence.startswith(f"{n_clips} training clips a class")
+    assert f"an accuracy of {accuracy:.2f} and {coverage:.0%} of the variety" in sentence
+
+
+def test_between_two_measured_numbers_lies_what_to_expect():
+    (few, low, _), (more, high, _) = MEASURED[:2]
+    between = round((few * more) ** 0.5)
+    assert expected_accuracy(between) == pytest.approx((low + high) / 2, abs=0.02)
+    assert f"Twice as many gave {high:.2f}" in what_to_expect(more // 2)
+
+
+@pytest.mark.parametrize("n_clips", [0, 1, 5])
+def test_fewer_than_were_measured_promise_no_more_than_the_fewest(n_clips):
+    assert expected_accuracy(n_clips) == pytest.approx(MEASURED[0][1], abs=0.005)
+
+
+def test_with_more_than_were_measured_minutes_come_first():
+    assert "more minutes" in what_to_expect(10_000)
+    assert "Twice as many" not in what_to_expect(10_000)
