@@ -125,7 +125,7 @@ class ModelConfig:
 class TrainConfig:
     """How the players are updated. What stops a run (minutes, epochs, steps) is no part of what it is."""
 
-    batch_size: int = 32
+    batch_size: int = 16  # at equal time better than 32 on the kit and on digits: what counts is the number of steps
     learning_rate_g: float = 5e-4
     learning_rate_d: float = 1e-3
     beta1: float = 0.0  # no momentum against an opponent that moves
@@ -209,6 +209,7 @@ RECIPES = {
         "audio": {"mel_norm": "none", "power": 2.0, "compression": "log1p", "normalisation": "per_clip"},
         "model": ModelConfig(recipe="baseline", z_dim=100),
         "train": TrainConfig(
+            batch_size=32,
             learning_rate_g=2e-4,  # Adam's settings of DCGAN (Radford et al. 2016)
             learning_rate_d=2e-4,
             beta1=0.5,
