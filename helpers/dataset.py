@@ -32,7 +32,7 @@ from helpers.config import AudioConfig, DataConfig, RunConfig, digest_of, to_jso
 from helpers.features import MelExtractor, Normaliser, fit_normaliser
 from helpers.sources import open_source
 
-FEW_CLIPS = 50  # below this a class is learned nearly by heart
+FEW_CLIPS = 50  # below this a class varies clearly less than its recordings
 VERY_FEW_CLIPS = 10
 FILES_AT_ONCE = 256  # results held in memory before they are written
 READ_CLIPS = 512  # clips in one batch of a pass over the cache
@@ -161,7 +161,7 @@ def class_advice(cache: ClipCache) -> list[str]:
         if n < VERY_FEW_CLIPS:
             advice.append(f"{name!r} has {n} training clips: too few to learn from. Add recordings or leave it out.")
         elif n < FEW_CLIPS:
-            advice.append(f"{name!r} has {n} training clips: expect near copies of them. 100 or more are better.")
+            advice.append(f"{name!r} has {n} training clips: expect less variety. 100 or more are better.")
         elif n * 5 < largest:
             advice.append(f"{name!r} has {n} training clips against {largest}: batches are balanced, variety is not.")
     dropped = sorted({row.label for row in cache.audit} - set(cache.classes))

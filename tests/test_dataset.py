@@ -165,7 +165,7 @@ def test_advice_grows_milder_with_more_clips():
         )
 
     assert ["too few" in line for line in advice(9, 100) if line.startswith("'a'")] == [True]
-    assert ["near copies" in line for line in advice(49, 100) if line.startswith("'a'")] == [True]
+    assert ["less variety" in line for line in advice(49, 100) if line.startswith("'a'")] == [True]
     assert ["variety" in line for line in advice(60, 301) if line.startswith("'a'")] == [True]
     assert advice(60, 100) == []
 
