@@ -116,7 +116,7 @@ def test_training_without_a_limit_is_refused(train, tiny_run):
         ({"epochs": 1}, 6, "epochs"),  # 21 clips, 4 at a time
         ({"epochs": 1, "steps": 4}, 4, "steps"),
         ({"epochs": 1, "steps": 9}, 6, "epochs"),
-        ({"steps": 3, "minutes": 1e6}, 3, "steps"),
+        ({"steps": 3, "minutes": 2.0}, 3, "steps"),
     ],
 )
 def test_training_stops_at_the_first_limit(train, tiny_run, limits, step, stopped_by):
