@@ -46,7 +46,7 @@ def main() -> None:
     heard = evaluator.generate(generator, evaluator.test.labels, MelInverter(config.audio))
     figures = evaluator.figures(heard)
     if arguments.clips:
-        figures |= figures_of_copying(heard, evaluator.test, dataset, evaluator)
+        figures |= figures_of_copying(heard, dataset, evaluator)
     settings = [*arguments.settings, *([f"clips={arguments.clips}"] if arguments.clips else [])]
     line = {
         "date": datetime.date.today().isoformat(),
@@ -68,12 +68,10 @@ def keep_some(dataset: TrainAudioSpectrogramDataset, n_clips: int) -> None:
     dataset.indices, dataset.labels = dataset.indices[kept.numpy()], dataset.labels[kept]
 
 
-def figures_of_copying(
-    heard: Heard, held_out: Heard, dataset: TrainAudioSpectrogramDataset, evaluator: Evaluator
-) -> dict[str, float]:
+def figures_of_copying(heard: Heard, dataset: TrainAudioSpectrogramDataset, evaluator: Evaluator) -> dict[str, float]:
     """Distance to the clips that were trained on, and share of copies of them; those left out do not count."""
     rows = np.searchsorted(dataset.cache.indices("train"), dataset.indices)
-    own, real = (nearest_clips(sounds.mels, evaluator.train_mels[rows])[0] for sounds in (heard, held_out))
+    own, real = (nearest_clips(sounds.mels, evaluator.train_mels[rows])[0] for sounds in (heard, evaluator.test))
     return {"nearest": float(own.mean() / real.mean()), "copied": share_of_copies(own, real)}
 
 

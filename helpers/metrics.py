@@ -23,7 +23,7 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     distance = FrechetInceptionDistance(feature=_AsTheyAre(a.shape[1]))
     distance.update(a, real=True)
     distance.update(b, real=False)
-    return max(0.0, float(distance.compute()))
+    return float(distance.compute().clamp_min(0))  # NaN stays NaN
 
 
 def kernel_distance(a: Tensor, b: Tensor) -> float:

@@ -148,3 +148,7 @@ def test_features_that_are_no_numbers_are_an_error_not_a_perfect_distance(distan
     broken[4, 1] = float("nan")
     with pytest.raises(ValueError, match="not finite"):
         distance(x, broken)
+
+
+def test_a_distance_that_overflows_does_not_read_as_perfect():
+    assert frechet_distance(1e200 * normal(9, 3, 0), normal(9, 3, 1)) != 0
