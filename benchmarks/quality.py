@@ -69,11 +69,7 @@ def _train(recipe: str, seed: int, minutes: float, bench: Bench, folder: Path) -
 def _rows(trained: Sequence[Trained], evaluator: Evaluator, inverter: MelInverter) -> dict[str, dict[str, str]]:
     """What each line of the table says of each figure: the mean over seeds with its interval."""
     rows = {}
-    for name, heard in (
-        ("real, held out", evaluator.test),
-        ("the same through mel and back", evaluator.copies(inverter)),
-        ("noise", evaluator.noise()),
-    ):
+    for name, heard in (_limits(evaluator) | {"real, through mel and back": evaluator.copies(inverter)}).items():
         rows[name] = {figure: f"{value:.3g}" for figure, value in evaluator.figures(heard).items()}
     rows["real, held out"]["score"] = f"{accuracy(evaluator.test.predicted, evaluator.test.labels):.3g}"
     for recipe in dict.fromkeys(one.recipe for one in trained):
@@ -109,18 +105,22 @@ def _table(rows: dict[str, dict[str, str]]) -> str:
 
 
 def _per_class(trained: Sequence[Trained], evaluator: Evaluator) -> str:
-    """Accuracy, Fréchet distance and coverage of each class, of real clips and of each recipe's seeds together."""
-    systems = {"real": evaluator.figures_per_class(evaluator.test)}
+    """All figures of each class, of each recipe's seeds together beside those of real clips and of noise."""
+    systems = {kind: evaluator.figures_per_class(heard) for kind, heard in _limits(evaluator).items()}
     for recipe in dict.fromkeys(one.recipe for one in trained):
         found = [evaluator.figures_per_class(one.heard) for one in trained if one.recipe == recipe]
         systems[recipe] = {name: mean_figures([one[name] for one in found]) for name in found[0]}
-    columns = [(system, figure) for system in systems for figure in ("accuracy", "frechet", "coverage")]
-    lines = [f"| class | {' | '.join(' '.join(c) for c in columns)} |", f"|{'---|' * (len(columns) + 1)}"]
-    for name in systems["real"]:
-        lines.append(
-            f"| {name} | {' | '.join(f'{systems[system][name][figure]:.3g}' for system, figure in columns)} |"
-        )
+    lines = [f"| class | sounds | {' | '.join(FIGURES)} |", f"|{'---|' * (len(FIGURES) + 2)}"]
+    for name in systems["noise"]:
+        for system, figures in systems.items():
+            values = " | ".join(f"{figures[name][figure]:.3g}" for figure in FIGURES)
+            lines.append(f"| {name} | {system} | {values} |")
     return "\n".join(lines)
+
+
+def _limits(evaluator: Evaluator) -> dict[str, Heard]:
+    """What the recipes lie between: recordings that were held out, and noise."""
+    return {"real, held out": evaluator.test, "noise": evaluator.noise()}
 
 
 def _write_csv(path: Path, trained: Sequence[Trained], evaluator: Evaluator) -> None:

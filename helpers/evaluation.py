@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -84,32 +83,16 @@ class Evaluator:
 
         "spread" and "nearest" are shares of the same for held-out clips.
         """
-        density, coverage = metrics.density_and_coverage(sounds.features, self.train_features)
-        values = (
-            metrics.accuracy(sounds.predicted, sounds.labels),
-            metrics.frechet_distance(sounds.features, self.train_features),
-            metrics.kernel_distance(sounds.features, self.train_features),
-            density,
-            coverage,
-            metrics.spread_within(sounds.mels, sounds.labels) / self._spread_of_test,
-            float(sounds.nearest.mean() / self.test.nearest.mean()),
-            metrics.share_of_copies(sounds.nearest, self.test.nearest),
-        )
-        return dict(zip(FIGURES, values, strict=True))
+        return _figures(sounds, self.test, self.train_features)
 
     def figures_per_class(self, sounds: Heard) -> dict[str, dict[str, float]]:
-        """The same for each class by itself, against its own training clips; a class of too few is left out."""
+        """The same for each class by itself, against its own clips; a class with fewer than two is left out."""
         found = {}
         for index, name in enumerate(self.classes):
-            own, reference = sounds[sounds.labels == index], self.train_features[self.train_labels == index]
-            if min(len(own), len(reference)) < 2:
-                continue
-            found[name] = {
-                "accuracy": metrics.accuracy(own.predicted, own.labels),
-                "frechet": metrics.frechet_distance(own.features, reference),
-                "coverage": metrics.density_and_coverage(own.features, reference)[1],
-                "nearest": float(own.nearest.mean() / self.test.nearest.mean()),
-            }
+            own, real = sounds[sounds.labels == index], self.test[self.test.labels == index]
+            reference = self.train_features[self.train_labels == index]
+            if min(len(own), len(real), len(reference)) >= 2:
+                found[name] = _figures(own, real, reference)
         return found
 
     def recognised_by_student(self, mels: Tensor, labels: Tensor, steps: int = JUDGE_STEPS, seed: int = 0) -> Tensor:
@@ -141,26 +124,19 @@ class Evaluator:
         return rows
 
     def compare_classes(self, heard: Heard) -> list[dict]:
-        """The rows of a table: figures of each class, generated beside real."""
-        real = self.figures_per_class(self.test)
+        """The rows of a table: of each class all figures of generated sounds, of held-out clips, and of noise."""
+        kinds = {"generated": heard, "real, held out": self.test, "noise": self.noise()}
+        figures = {kind: self.figures_per_class(sounds) for kind, sounds in kinds.items()}
         return [
-            {"class": name}
-            | {
-                key: value
-                for figure in own
-                for key, value in _beside(figure, own[figure], real[name][figure]).items()
-            }
-            for name, own in self.figures_per_class(heard).items()
+            {"class": name, "sounds": kind} | _rounded(figures[kind][name])
+            for name in figures["generated"]
+            for kind in kinds
         ]
 
     def closest_pairs(self, sounds: Heard, n: int = 4) -> tuple[Tensor, Tensor]:
         """The n sounds nearest to a training clip: their rows (n,), and those of the training split (n,)."""
         rows = sounds.nearest.argsort()[:n]
         return rows, sounds.nearest_clip[rows]
-
-    @cached_property
-    def _spread_of_test(self) -> float:
-        return metrics.spread_within(self.test.mels, self.test.labels)
 
 
 def quality(rows: Sequence[dict]) -> dict:
@@ -198,9 +174,22 @@ def mean_figures(figures: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: sum(one[name] for one in figures) / len(figures) for name in figures[0]}
 
 
+def _figures(sounds: Heard, real: Heard, reference: Tensor) -> dict[str, float]:
+    """FIGURES of sounds whose training clips have the features `reference` (M, D), as shares of those of `real`."""
+    density, coverage = metrics.density_and_coverage(sounds.features, reference)
+    spread, spread_of_real = (metrics.spread_within(heard.mels, heard.labels) for heard in (sounds, real))
+    values = (
+        metrics.accuracy(sounds.predicted, sounds.labels),
+        metrics.frechet_distance(sounds.features, reference),
+        metrics.kernel_distance(sounds.features, reference),
+        density,
+        coverage,
+        spread / spread_of_real,
+        float(sounds.nearest.mean() / real.nearest.mean()),
+        metrics.share_of_copies(sounds.nearest, real.nearest),
+    )
+    return dict(zip(FIGURES, values, strict=True))
+
+
 def _rounded(figures: dict[str, float]) -> dict[str, float]:
     return {name: round(value, 4) for name, value in figures.items()}
-
-
-def _beside(figure: str, own: float, real: float) -> dict[str, float]:
-    return {figure: round(own, 4), f"{figure} of real": round(real, 4)}

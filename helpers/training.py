@@ -28,7 +28,8 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 STEPS_BETWEEN_LOOKS = 20  # each look waits for the device
 AVERAGE_RAMP = 0.05  # the half-life is at most this share of the images seen so far (Karras et al. 2020b, ADA)
 GROUP = 4  # clips of one class in a balanced batch
-STATISTICS_BATCHES, STATISTICS_SIZE = 32, 64  # sounds from which the averaged generator's statistics are taken
+WATCHING_SHARE = 0.05  # of the time may go into pictures and figures of progress: long sounds are looked at less often
+STATISTICS_BATCHES, STATISTICS_SIZE = 16, 64  # sounds from which the averaged generator's statistics are taken
 LOSS_NAMES = ("loss_d", "loss_g", "loss_class", "r1")
 
 
@@ -56,7 +57,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Intervals:
-    """Minutes between checkpoints, and between pictures of the fixed batch."""
+    """Minutes between checkpoints, and between pictures of the fixed batch: more if those take WATCHING_SHARE."""
 
     checkpoint: float = 2.0
     samples: float = 1.0
@@ -249,12 +250,13 @@ class _Trainer:
         self.silence = dataset.normaliser.silence()
         self.per_epoch = steps_per_epoch(dataset, config.train)
         self.step, self.seconds, self.losses = 0, 0.0, []
+        self.watching_s = 0.0  # that the last picture took
 
     def run(self) -> TrainResult:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._resume()
         self.started = time.monotonic() - self.seconds
-        self.saved_at = self.sampled_at = self.seconds
+        self.saved_at, self.sampled_at = self.seconds, None
         stopped_by = ""
         with progress_bar(total=self._total(), initial=self._done(), desc="training", unit=self._unit()) as bar:
             try:
@@ -281,9 +283,12 @@ class _Trainer:
         self.losses.append(losses)
         self.step += 1
         self.seconds = time.monotonic() - self.started
+        if self.sampled_at is None:
+            self.sampled_at = self.seconds  # after the first step, which may have compiled
         save_due = self.seconds - self.saved_at >= 60 * self.intervals.checkpoint
         save_due = save_due or self.step % self._epoch_save() == 0
-        sample_due = self.seconds - self.sampled_at >= 60 * self.intervals.samples
+        pause = max(60 * self.intervals.samples, self.watching_s / WATCHING_SHARE)
+        sample_due = self.seconds - self.sampled_at >= pause
         look_due = self.step == 1 or self.step % STEPS_BETWEEN_LOOKS == 0
         if look_due:
             self._show(bar, losses)
@@ -356,7 +361,8 @@ class _Trainer:
     def _sample(self) -> None:
         if self.on_samples:
             self.on_samples(self.step, self.seconds / 60, self.listened.eval())
-        self.sampled_at = self.seconds = time.monotonic() - self.started
+        self.sampled_at = time.monotonic() - self.started
+        self.watching_s, self.seconds = self.sampled_at - self.seconds, self.sampled_at
 
     def _finish(self) -> None:
         if self.step and self.losses:

@@ -22,6 +22,7 @@ from helpers.sampling import generate_mels
 
 FIRST_CHECK_STEP = 300  # before this a generator is expected to be poor
 SOUNDS_HEARD = 128  # at least four of each class
+ITERATIONS = 16  # of the inversion: half of what listening takes, while training waits
 SHOWN_PER_CLASS = 4
 COLUMNS_IN_GRID = 8
 
@@ -45,7 +46,7 @@ class Watch:
         self.config, self.dataset, self.folder, self.evaluator = config, dataset, run_folder, evaluator
         self.draw = draw
         self.z, self.labels = fixed_batch(config.model.z_dim, dataset.n_classes)
-        self.inverter = MelInverter(config.audio)
+        self.inverter = MelInverter(config.audio, n_iterations=ITERATIONS)
         self.extractor = MelExtractor(config.audio.for_judging())
         self.real, self.real_labels = self._real_as_heard()
         self.least_bad = read_note(self.generator_path).get("badness") if evaluator else None

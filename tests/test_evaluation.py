@@ -1,6 +1,7 @@
 """Sounds beside recordings: real clips at the floor, noise at the ceiling, copies found, intervals that cover."""
 
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -86,8 +87,14 @@ def test_the_table_of_a_generator(evaluator, sound_generator, recipe):
     assert line["frechet_real"] < line["frechet"]  # an untrained generator
     assert line["accuracy_real"] > line["accuracy"]
     classes = evaluator.compare_classes(heard)
-    assert [row["class"] for row in classes] == ["high", "low", "noise"]
-    assert sum(row["accuracy"] for row in classes) / 3 == pytest.approx(line["accuracy"], abs=1e-3)
+    assert [row["class"] for row in classes[::3]] == ["high", "low", "noise"]
+    assert [row["sounds"] for row in classes[:3]] == ["generated", "real, held out", "noise"]
+    for first, kind in enumerate(("generated", "real, held out", "noise")):
+        own = classes[first::3]
+        of_all = next(row for row in rows if row["sounds"] == kind)
+        assert sum(row["accuracy"] for row in own) / 3 == pytest.approx(of_all["accuracy"], abs=1e-3)
+        assert all(row["frechet"] > 0 and math.isfinite(row["kernel"]) for row in own)
+    assert all(row["spread"] == row["nearest"] == 1 for row in classes[1::3])  # shares of their own class
     again = evaluator.generate(generator, evaluator.test.labels, inverter)
     assert torch.equal(again.features, heard.features)
 

@@ -164,7 +164,8 @@ def test_a_stop_while_samples_are_shown_saves_a_checkpoint(train, tiny_run, tmp_
     assert shown == [1, 1]
 
 
-def test_samples_and_checkpoints_come_at_their_intervals_and_at_the_end(train, tiny_run, tmp_path):
+def test_samples_and_checkpoints_come_at_their_intervals_and_at_the_end(train, tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "WATCHING_SHARE", 1e9)
     shown = []
     train(tiny_run(), intervals=Intervals(0, 0), on_samples=lambda step, *_: shown.append(step), steps=3)
     assert set(shown) == {1, 2, 3}
@@ -174,6 +175,13 @@ def test_samples_and_checkpoints_come_at_their_intervals_and_at_the_end(train, t
     assert seldom == [3]
     (line,) = read_metrics(tmp_path / "other" / "metrics.jsonl", "training")
     assert {"step", "epoch", "loss_d", "loss_g", "loss_class", "r1", "minutes"} <= line.keys()
+
+
+def test_samples_that_take_long_come_less_often(train, tiny_run, monkeypatch):
+    monkeypatch.setattr(training, "WATCHING_SHARE", 1e-9)
+    shown = []
+    train(tiny_run(), intervals=Intervals(1e6, 0), on_samples=lambda step, *_: shown.append(step), steps=4)
+    assert shown == [1, 4]
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
