@@ -28,7 +28,7 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 STEPS_BETWEEN_LOOKS = 20  # each look waits for the device
 AVERAGE_RAMP = 0.05  # the half-life is at most this share of the images seen so far (Karras et al. 2020b, ADA)
 GROUP = 4  # clips of one class in a balanced batch
-WATCHING_SHARE = 0.05  # of the time may go into pictures and figures of progress: long sounds are looked at less often
+WATCHING_SHARE = 0.05  # of the time may go into pictures and figures: sounds that take long are looked at less often
 STATISTICS_BATCHES, STATISTICS_SIZE = 16, 64  # sounds from which the averaged generator's statistics are taken
 LOSS_NAMES = ("loss_d", "loss_g", "loss_class", "r1")
 
