@@ -169,6 +169,11 @@ def make_discriminator(model: ModelConfig, audio: AudioConfig, n_classes: int) -
     return ProjectionDiscriminator(n_classes, audio.n_mels, audio.n_frames, model.discriminator_width)
 
 
+def one_hot(labels: Tensor, n_classes: int) -> Tensor:
+    """Labels (B,) to float one-hot rows (B, n_classes)."""
+    return nn.functional.one_hot(labels, n_classes).float()
+
+
 class _ConditionalNorm(nn.Module):
     """Batch norm whose scale and shift come from the latent and the class; (B, C, H, W), (B, D) to (B, C, H, W)."""
 

@@ -13,7 +13,7 @@ from helpers.audio import resample, write_wav
 from helpers.checkpoints import SoundGenerator
 from helpers.config import ConfigError
 from helpers.inversion import MelInverter
-from helpers.training import one_hot
+from helpers.models import one_hot
 
 NO_TRUNCATION = 3.0  # standard deviations: all but 0.3 % of the latents' values
 SOUNDS_AT_ONCE = 64

@@ -1,6 +1,5 @@
-"""The training loop of both recipes: one step a player, EMA, checkpoints, resume."""
+"""The training loop of both recipes: one step a player, pictures, checkpoints, resume."""
 
-import copy
 import functools
 import itertools
 import json
@@ -19,17 +18,14 @@ from helpers.checkpoints import CheckpointError, load_newest_checkpoint, save_ch
 from helpers.config import ConfigError, RunConfig, TrainConfig, to_json
 from helpers.dataset import TrainAudioSpectrogramDataset
 from helpers.diagnosis import DIVERGED, TrainingWarning
-from helpers.losses import class_loss, discriminator_loss, generator_loss, r1_penalty
-from helpers.models import ProjectionDiscriminator, make_discriminator, make_generator
 from helpers.progress import progress_bar
 from helpers.records import append_metrics, drop_lines_after
+from helpers.updates import Players, can_compile, train_step_d, train_step_g, update_average, with_own_statistics
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 STEPS_BETWEEN_LOOKS = 20  # each look waits for the device
 AVERAGE_RAMP = 0.05  # the half-life is at most this share of the images seen so far (Karras et al. 2020b, ADA)
 GROUP = 4  # clips of one class in a balanced batch
 WATCHING_SHARE = 0.05  # of the time may go into pictures and figures: sounds that take long are looked at less often
-STATISTICS_BATCHES, STATISTICS_SIZE = 16, 64  # sounds from which the averaged generator's statistics are taken
 LOSS_NAMES = ("loss_d", "loss_g", "loss_class", "r1")
 
 
@@ -61,45 +57,6 @@ class Intervals:
 
     checkpoint: float = 2.0
     samples: float = 1.0
-
-
-class Players:
-    """Both networks with their optimisers, the scaler, and the running average of the generator."""
-
-    def __init__(
-        self, config: RunConfig, n_classes: int, device: torch.device, precision: str, compiled: bool = False
-    ):
-        torch.manual_seed(config.train.seed)
-        train, like = config.train, {"device": device, "memory_format": torch.channels_last}
-        self.generator = make_generator(config.model, config.audio, n_classes).to(**like)
-        self.discriminator = make_discriminator(config.model, config.audio, n_classes).to(**like)
-        self.average = copy.deepcopy(self.generator).requires_grad_(False).eval()
-        self.optimiser_g = _adam(self.generator, train.learning_rate_g, train)
-        self.optimiser_d = _adam(self.discriminator, train.learning_rate_d, train)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-        self.amp = {"device_type": device.type, "dtype": PRECISIONS[precision], "enabled": precision != "fp32"}
-        self.generate, self.judge = self.generator, self._judge
-        if compiled:
-            self.generate, self.judge = torch.compile(self.generate), torch.compile(self.judge)
-
-    def _judge(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Logits (B,), and those of the class that is heard (B, n_classes) where there is a head for it."""
-        if isinstance(self.discriminator, ProjectionDiscriminator):
-            return self.discriminator.judge(x, y)
-        return self.discriminator(x, y), None
-
-    def state(self) -> dict:
-        """Everything that the next step depends on."""
-        return {name: part.state_dict() for name, part in self._parts().items()}
-
-    def load(self, state: dict) -> None:
-        """Take up where `state` was taken."""
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
-
-    def _parts(self) -> dict:
-        names = ("generator", "discriminator", "average", "optimiser_g", "optimiser_d", "scaler")
-        return {name: getattr(self, name) for name in names}
 
 
 @dataclass
@@ -136,84 +93,6 @@ def train_gan(
     if compiled is None:
         compiled = device.type == "cpu" and limits.worth_compiling() and can_compile()
     return _Trainer(dataset, config, folder, device, limits, intervals, precision, on_samples, compiled).run()
-
-
-def train_step_d(
-    players: Players, real: Tensor, y: Tensor, z: Tensor, augmented: Callable, train: TrainConfig, step: int
-) -> dict[str, Tensor]:
-    """One update of the discriminator on real (B, 1, H, W), labels y (B, n_classes), latents z (B, z_dim)."""
-    with torch.no_grad(), torch.autocast(**players.amp):
-        fake = players.generate(z, y)
-    with torch.autocast(**players.amp):
-        real_logits, heard = players.judge(augmented(real), y)
-        loss = discriminator_loss(real_logits, players.judge(augmented(fake), y)[0])
-    losses = {"loss_d": loss.detach()}
-    if train.class_weight:
-        loss_class = class_loss(heard, y)  # of real clips only: made ones would teach it their faults
-        loss = loss + loss_class
-        losses["loss_class"] = loss_class.detach()
-    if train.r1_gamma > 0 and step % train.r1_every == 0:
-        shown = augmented(real).detach().requires_grad_()
-        penalty = r1_penalty(players.discriminator(shown, y), shown)  # in fp32: fp16 loses its gradient
-        loss = loss + train.r1_gamma * train.r1_every * penalty
-        losses["r1"] = penalty.detach()
-    _update(players.optimiser_d, players.scaler, loss)
-    return losses
-
-
-def train_step_g(
-    players: Players, y: Tensor, z: Tensor, augmented: Callable, train: TrainConfig
-) -> dict[str, Tensor]:
-    """One update of the generator for labels y (B, n_classes) and latents z (B, z_dim)."""
-    players.discriminator.requires_grad_(False)
-    with torch.autocast(**players.amp):
-        logits, heard = players.judge(augmented(players.generate(z, y)), y)
-        loss = generator_loss(logits)
-    losses = {"loss_g": loss.detach()}
-    if train.class_weight:
-        loss = loss + train.class_weight * class_loss(heard, y)
-    _update(players.optimiser_g, players.scaler, loss)
-    players.scaler.update()
-    players.discriminator.requires_grad_(True)
-    return losses
-
-
-@functools.cache
-def can_compile() -> bool:
-    """Whether torch.compile works here: it needs a C++ compiler and Python's headers."""
-    try:
-        return bool(torch.compile(lambda x: x + 1)(torch.zeros(2)).eq(1).all())
-    except Exception:  # whatever is missing, training goes on without
-        return False
-
-
-@torch.no_grad()
-def update_average(average: nn.Module, generator: nn.Module, decay: float) -> None:
-    """Move the weights and batch statistics of `average` towards those of `generator` by 1 - decay."""
-    ours, theirs = average.state_dict(), generator.state_dict()
-    moving = [name for name, value in ours.items() if value.is_floating_point()]
-    torch._foreach_lerp_([ours[name] for name in moving], [theirs[name] for name in moving], 1 - decay)
-
-
-def with_own_statistics(generator: nn.Module, n_classes: int) -> nn.Module:
-    """A copy whose batch norms have seen its own sounds, of all classes alike, in place of what they had seen.
-
-    BigGAN's standing statistics (Brock et al. 2019, appendix B): those that an average of weights gathers along its
-    way are of other weights.
-    """
-    network = copy.deepcopy(generator)
-    device, rng = next(network.parameters()).device, torch.Generator().manual_seed(0)
-    for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.reset_running_stats()
-            layer.momentum = None  # a plain mean over batches
-    network.train()
-    with torch.no_grad():
-        for _ in range(STATISTICS_BATCHES):
-            z = torch.randn((STATISTICS_SIZE, network.z_dim), generator=rng)
-            labels = torch.randint(n_classes, (STATISTICS_SIZE,), generator=rng)
-            network(z.to(device), one_hot(labels, n_classes).to(device))
-    return network.eval()
 
 
 def draw_items(dataset, train: TrainConfig, step: int, rng: torch.Generator) -> Tensor:
@@ -404,11 +283,6 @@ class _Trainer:
         bar.update(self._done() - bar.n)
 
 
-def one_hot(labels: Tensor, n_classes: int) -> Tensor:
-    """Labels (B,) to float one-hot rows (B, n_classes)."""
-    return nn.functional.one_hot(labels, n_classes).float()
-
-
 def identity(config: RunConfig) -> str:
     """What must be the same for a checkpoint to be continued, as JSON."""
     parts = {name: json.loads(to_json(getattr(config, name))) for name in ("audio", "model", "train")}
@@ -422,13 +296,3 @@ def _differences(before: dict, now: dict) -> list[str]:
             if before[part].get(field) != new:
                 found.append(f"{part}.{field} {before[part].get(field)!r}, not {new!r}")
     return found
-
-
-def _adam(network: nn.Module, learning_rate: float, train: TrainConfig) -> torch.optim.Adam:
-    return torch.optim.Adam(network.parameters(), lr=learning_rate, betas=(train.beta1, train.beta2), eps=1e-8)
-
-
-def _update(optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler, loss: Tensor) -> None:
-    optimiser.zero_grad(set_to_none=True)
-    scaler.scale(loss).backward()
-    scaler.step(optimiser)

@@ -1,0 +1,141 @@
+"""One update of each player of both recipes, and of the running average of the generator."""
+
+import copy
+import functools
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from helpers.config import RunConfig, TrainConfig
+from helpers.losses import class_loss, discriminator_loss, generator_loss, r1_penalty
+from helpers.models import ProjectionDiscriminator, make_discriminator, make_generator, one_hot
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+STATISTICS_BATCHES, STATISTICS_SIZE = 16, 64  # sounds from which the averaged generator's statistics are taken
+
+
+class Players:
+    """Both networks with their optimisers, the scaler, and the running average of the generator."""
+
+    def __init__(
+        self, config: RunConfig, n_classes: int, device: torch.device, precision: str, compiled: bool = False
+    ):
+        torch.manual_seed(config.train.seed)
+        train, like = config.train, {"device": device, "memory_format": torch.channels_last}
+        self.generator = make_generator(config.model, config.audio, n_classes).to(**like)
+        self.discriminator = make_discriminator(config.model, config.audio, n_classes).to(**like)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False).eval()
+        self.optimiser_g = _adam(self.generator, train.learning_rate_g, train)
+        self.optimiser_d = _adam(self.discriminator, train.learning_rate_d, train)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        self.amp = {"device_type": device.type, "dtype": PRECISIONS[precision], "enabled": precision != "fp32"}
+        self.generate, self.judge = self.generator, self._judge
+        if compiled:
+            self.generate, self.judge = torch.compile(self.generate), torch.compile(self.judge)
+
+    def _judge(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Logits (B,), and those of the class that is heard (B, n_classes) where there is a head for it."""
+        if isinstance(self.discriminator, ProjectionDiscriminator):
+            return self.discriminator.judge(x, y)
+        return self.discriminator(x, y), None
+
+    def state(self) -> dict:
+        """Everything that the next step depends on."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load(self, state: dict) -> None:
+        """Take up where `state` was taken."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict:
+        names = ("generator", "discriminator", "average", "optimiser_g", "optimiser_d", "scaler")
+        return {name: getattr(self, name) for name in names}
+
+
+def train_step_d(
+    players: Players, real: Tensor, y: Tensor, z: Tensor, augmented: Callable, train: TrainConfig, step: int
+) -> dict[str, Tensor]:
+    """One update of the discriminator on real (B, 1, H, W), labels y (B, n_classes), latents z (B, z_dim)."""
+    with torch.no_grad(), torch.autocast(**players.amp):
+        fake = players.generate(z, y)
+    with torch.autocast(**players.amp):
+        real_logits, heard = players.judge(augmented(real), y)
+        loss = discriminator_loss(real_logits, players.judge(augmented(fake), y)[0])
+    losses = {"loss_d": loss.detach()}
+    if train.class_weight:
+        loss_class = class_loss(heard, y)  # of real clips only: made ones would teach it their faults
+        loss = loss + loss_class
+        losses["loss_class"] = loss_class.detach()
+    if train.r1_gamma > 0 and step % train.r1_every == 0:
+        shown = augmented(real).detach().requires_grad_()
+        penalty = r1_penalty(players.discriminator(shown, y), shown)  # in fp32: fp16 loses its gradient
+        loss = loss + train.r1_gamma * train.r1_every * penalty
+        losses["r1"] = penalty.detach()
+    _update(players.optimiser_d, players.scaler, loss)
+    return losses
+
+
+def train_step_g(
+    players: Players, y: Tensor, z: Tensor, augmented: Callable, train: TrainConfig
+) -> dict[str, Tensor]:
+    """One update of the generator for labels y (B, n_classes) and latents z (B, z_dim)."""
+    players.discriminator.requires_grad_(False)
+    with torch.autocast(**players.amp):
+        logits, heard = players.judge(augmented(players.generate(z, y)), y)
+        loss = generator_loss(logits)
+    losses = {"loss_g": loss.detach()}
+    if train.class_weight:
+        loss = loss + train.class_weight * class_loss(heard, y)
+    _update(players.optimiser_g, players.scaler, loss)
+    players.scaler.update()
+    players.discriminator.requires_grad_(True)
+    return losses
+
+
+@functools.cache
+def can_compile() -> bool:
+    """Whether torch.compile works here: it needs a C++ compiler and Python's headers."""
+    try:
+        return bool(torch.compile(lambda x: x + 1)(torch.zeros(2)).eq(1).all())
+    except Exception:  # whatever is missing, training goes on without
+        return False
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, generator: nn.Module, decay: float) -> None:
+    """Move the weights and batch statistics of `average` towards those of `generator` by 1 - decay."""
+    ours, theirs = average.state_dict(), generator.state_dict()
+    moving = [name for name, value in ours.items() if value.is_floating_point()]
+    torch._foreach_lerp_([ours[name] for name in moving], [theirs[name] for name in moving], 1 - decay)
+
+
+def with_own_statistics(generator: nn.Module, n_classes: int) -> nn.Module:
+    """A copy whose batch norms have seen its own sounds, of all classes alike, in place of what they had seen.
+
+    BigGAN's standing statistics (Brock et al. 2019, appendix B): those that an average of weights gathers along its
+    way are of other weights.
+    """
+    network = copy.deepcopy(generator)
+    device, rng = next(network.parameters()).device, torch.Generator().manual_seed(0)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.reset_running_stats()
+            layer.momentum = None  # a plain mean over batches
+    network.train()
+    with torch.no_grad():
+        for labels in (torch.arange(STATISTICS_BATCHES * STATISTICS_SIZE) % n_classes).split(STATISTICS_SIZE):
+            z = torch.randn((STATISTICS_SIZE, network.z_dim), generator=rng)
+            network(z.to(device), one_hot(labels, n_classes).to(device))
+    return network.eval()
+
+
+def _adam(network: nn.Module, learning_rate: float, train: TrainConfig) -> torch.optim.Adam:
+    return torch.optim.Adam(network.parameters(), lr=learning_rate, betas=(train.beta1, train.beta2), eps=1e-8)
+
+
+def _update(optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler, loss: Tensor) -> None:
+    optimiser.zero_grad(set_to_none=True)
+    scaler.scale(loss).backward()
+    scaler.step(optimiser)
