@@ -129,7 +129,7 @@ class _Trainer:
         self.silence = dataset.normaliser.silence()
         self.per_epoch = steps_per_epoch(dataset, config.train)
         self.step, self.seconds, self.losses = 0, 0.0, []
-        self.watching_s = 0.0  # that the last picture took
+        self.watching_s, self.sampled_step = 0.0, 0  # how long the last picture took, and of which step it was
 
     def run(self) -> TrainResult:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -242,10 +242,12 @@ class _Trainer:
             self.on_samples(self.step, self.seconds / 60, self.listened.eval())
         self.sampled_at = time.monotonic() - self.started
         self.watching_s, self.seconds = self.sampled_at - self.seconds, self.sampled_at
+        self.sampled_step = self.step
 
     def _finish(self) -> None:
         if self.step and self.losses:
-            self._sample()
+            if self.sampled_step != self.step:
+                self._sample()
             self._save()
 
     def _loss_line(self) -> dict:
