@@ -69,7 +69,7 @@ def _train(recipe: str, seed: int, minutes: float, bench: Bench, folder: Path) -
 def _rows(trained: Sequence[Trained], evaluator: Evaluator, inverter: MelInverter) -> dict[str, dict[str, str]]:
     """What each line of the table says of each figure: the mean over seeds with its interval."""
     rows = {}
-    for name, heard in (_limits(evaluator) | {"real, through mel and back": evaluator.copies(inverter)}).items():
+    for name, heard in (evaluator.limits | {"real, through mel and back": evaluator.copies(inverter)}).items():
         rows[name] = {figure: f"{value:.3g}" for figure, value in evaluator.figures(heard).items()}
     rows["real, held out"]["score"] = f"{accuracy(evaluator.test.predicted, evaluator.test.labels):.3g}"
     for recipe in dict.fromkeys(one.recipe for one in trained):
@@ -106,7 +106,7 @@ def _table(rows: dict[str, dict[str, str]]) -> str:
 
 def _per_class(trained: Sequence[Trained], evaluator: Evaluator) -> str:
     """All figures of each class, of each recipe's seeds together beside those of real clips and of noise."""
-    systems = {kind: evaluator.figures_per_class(heard) for kind, heard in _limits(evaluator).items()}
+    systems = {kind: evaluator.figures_per_class(heard) for kind, heard in evaluator.limits.items()}
     for recipe in dict.fromkeys(one.recipe for one in trained):
         found = [evaluator.figures_per_class(one.heard) for one in trained if one.recipe == recipe]
         systems[recipe] = {name: mean_figures([one[name] for one in found]) for name in found[0]}
@@ -116,11 +116,6 @@ def _per_class(trained: Sequence[Trained], evaluator: Evaluator) -> str:
             values = " | ".join(f"{figures[name][figure]:.3g}" for figure in FIGURES)
             lines.append(f"| {name} | {system} | {values} |")
     return "\n".join(lines)
-
-
-def _limits(evaluator: Evaluator) -> dict[str, Heard]:
-    """What the recipes lie between: recordings that were held out, and noise."""
-    return {"real, held out": evaluator.test, "noise": evaluator.noise()}
 
 
 def _write_csv(path: Path, trained: Sequence[Trained], evaluator: Evaluator) -> None:

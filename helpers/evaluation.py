@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
@@ -41,6 +42,11 @@ class Heard:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @cached_property
+    def spread(self) -> float:
+        """Mean difference of two sounds of a class."""
+        return metrics.spread_within(self.mels, self.labels)
+
 
 class Evaluator:
     """Everything that sounds are measured against: the judge, and both splits of the recordings.
@@ -77,6 +83,11 @@ class Evaluator:
         size = (len(self.test), self.judge.extractor.audio.clip_samples)
         waveforms = NOISE_LEVEL * torch.randn(size, generator=torch.Generator().manual_seed(seed))
         return self.hear(waveforms, self.test.labels)
+
+    @cached_property
+    def limits(self) -> dict[str, Heard]:
+        """What generated sounds lie between: recordings that were held out, and noise."""
+        return {"real, held out": self.test, "noise": self.noise()}
 
     def figures(self, sounds: Heard) -> dict[str, float]:
         """Each of FIGURES for some sounds against the training clips; those of `test` are what is possible.
@@ -115,7 +126,7 @@ class Evaluator:
             "generated": heard,
             "real, held out": self.test,
             "real, through mel and back": self.copies(MelInverter(self.judge.extractor.audio)),
-            "noise": self.noise(),
+            "noise": self.limits["noise"],
         }
         rows = [{"sounds": kind} | _rounded(self.figures(sounds)) for kind, sounds in kinds.items()]
         scores = (self.recognised_by_student(many.mels, many.labels, judge_steps), rows[1]["accuracy"])
@@ -125,7 +136,7 @@ class Evaluator:
 
     def compare_classes(self, heard: Heard) -> list[dict]:
         """The rows of a table: of each class all figures of generated sounds, of held-out clips, and of noise."""
-        kinds = {"generated": heard, "real, held out": self.test, "noise": self.noise()}
+        kinds = {"generated": heard} | self.limits
         figures = {kind: self.figures_per_class(sounds) for kind, sounds in kinds.items()}
         return [
             {"class": name, "sounds": kind} | _rounded(figures[kind][name])
@@ -177,14 +188,13 @@ def mean_figures(figures: Sequence[dict[str, float]]) -> dict[str, float]:
 def _figures(sounds: Heard, real: Heard, reference: Tensor) -> dict[str, float]:
     """FIGURES of sounds whose training clips have the features `reference` (M, D), as shares of those of `real`."""
     density, coverage = metrics.density_and_coverage(sounds.features, reference)
-    spread, spread_of_real = (metrics.spread_within(heard.mels, heard.labels) for heard in (sounds, real))
     values = (
         metrics.accuracy(sounds.predicted, sounds.labels),
         metrics.frechet_distance(sounds.features, reference),
         metrics.kernel_distance(sounds.features, reference),
         density,
         coverage,
-        spread / spread_of_real,
+        sounds.spread / real.spread,
         float(sounds.nearest.mean() / real.nearest.mean()),
         metrics.share_of_copies(sounds.nearest, real.nearest),
     )

@@ -47,7 +47,7 @@ class Limits:
         return min(given, default=math.inf)
 
     def worth_compiling(self) -> bool:
-        """Whether a run is so long that compiling, some twenty seconds, pays for itself."""
+        """Whether a run is so long that compiling, twenty seconds to a minute, pays for itself."""
         return self.minutes >= 3 or (not self.minutes and self.steps >= 1000)
 
 
