@@ -100,8 +100,7 @@ class ProjectionDiscriminator(nn.Module):
         self.blocks = nn.ModuleList(
             _DownBlock(n_in, n_out) for n_in, n_out in zip(widths[:-1], widths[1:], strict=True)
         )
-        self.last = nn.Conv2d(widths[-1], widths[-1], 3, padding=1)
-        self.spread = nn.Linear(1, widths[-1], bias=False)
+        self.last = nn.Conv2d(widths[-1] + 1, widths[-1], 3, padding=1)
         n_features = widths[-1] * (n_mels // 16)  # time is averaged away, frequency is kept
         self.head = nn.Linear(n_features, 1)
         self.projection = nn.Linear(n_classes, n_features, bias=False)
@@ -119,7 +118,7 @@ class ProjectionDiscriminator(nn.Module):
             h = block(h)  # (B, 2C, H/2, W/2) and so on, to (B, 8C, H/16, W/16)
         h = F.leaky_relu(h, 0.2)
         heard = self.classifier(h.mean(dim=3).flatten(1))
-        h = F.leaky_relu(self.last(h) + self.spread(class_spread(h, y))[:, :, None, None], 0.2)
+        h = F.leaky_relu(self.last(with_class_spread(h, y)), 0.2)
         h = h.mean(dim=3).flatten(1)  # (B, 8C · H/16)
         match = (self.projection(y) * h).sum(dim=1) / math.sqrt(h.shape[1])
         return self.head(h).squeeze(1) + match, heard
@@ -138,11 +137,11 @@ def pixel_norm(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
-def class_spread(x: Tensor, y: Tensor) -> Tensor:
-    """The mean standard deviation over the batch's clips of the same class; (B, C, H, W), (B, n_classes) to (B, 1).
+def with_class_spread(x: Tensor, y: Tensor) -> Tensor:
+    """Append one channel with the mean standard deviation over the batch's clips of the same class.
 
-    ProGAN's batch statistic (Karras et al. 2018, sec. 3) within classes: where a single class has collapsed to one
-    sound, it becomes easy to see. Alone in its class: 0.
+    (B, C, H, W), one-hot (B, n_classes) to (B, C + 1, H, W). ProGAN's batch statistic (Karras et al. 2018, sec. 3)
+    within classes: where a single class has collapsed to one sound, it becomes easy to see. Alone in its class: 0.
     """
     with torch.autocast(x.device.type, enabled=False):  # squares need their digits
         same = y.float() @ y.float().T  # (B, B)
@@ -150,7 +149,8 @@ def class_spread(x: Tensor, y: Tensor) -> Tensor:
         flat = x.flatten(1).float()
         flat = flat - flat.mean(dim=0)
         variance = share @ flat.square() - (share @ flat).square()  # (B, C · H · W)
-        return (variance.clamp_min(0) + 1e-8).sqrt().mean(dim=1, keepdim=True).to(x.dtype)
+        spread = (variance.clamp_min(0) + 1e-8).sqrt().mean(dim=1).to(x.dtype)
+    return torch.cat([x, spread[:, None, None, None].expand(-1, 1, *x.shape[2:])], dim=1)
 
 
 def make_generator(model: ModelConfig, audio: AudioConfig, n_classes: int) -> nn.Module:

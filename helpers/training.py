@@ -1,13 +1,12 @@
 """The training loop of both recipes: one step a player, pictures, checkpoints, resume."""
 
-import contextlib
 import functools
 import itertools
 import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from helpers.dataset import TrainAudioSpectrogramDataset
 from helpers.diagnosis import DIVERGED, TrainingWarning
 from helpers.progress import progress_bar
 from helpers.records import append_metrics, drop_lines_after
-from helpers.updates import Players, can_compile, train_step, update_average, with_own_statistics
+from helpers.updates import Players, can_compile, train_step_d, train_step_g, update_average, with_own_statistics
 
 STEPS_BETWEEN_LOOKS = 20  # each look waits for the device
 AVERAGE_RAMP = 0.05  # the half-life is at most this share of the images seen so far (Karras et al. 2020b, ADA)
@@ -125,7 +124,6 @@ class _Trainer:
             raise ConfigError("training needs a limit: give minutes, epochs or steps")
         self.dataset, self.config, self.folder, self.device = dataset, config, folder, device
         self.limits, self.intervals, self.on_samples = limits, intervals, on_samples
-        self.n_threads = torch.get_num_threads()
         self.players = Players(config, dataset.n_classes, device, precision, compiled)
         self.rng = torch.Generator().manual_seed(config.train.seed)
         self.silence = dataset.normaliser.silence()
@@ -139,10 +137,7 @@ class _Trainer:
         self.started = time.monotonic() - self.seconds
         self.saved_at, self.sampled_at = self.seconds, None
         stopped_by = ""
-        with (
-            progress_bar(total=self._total(), initial=self._done(), desc="training", unit=self._unit()) as bar,
-            _threads(self.players.n_threads),
-        ):
+        with progress_bar(total=self._total(), initial=self._done(), desc="training", unit=self._unit()) as bar:
             try:
                 while not stopped_by:
                     stopped_by = self._limit_reached() or self._advance(bar)
@@ -194,9 +189,11 @@ class _Trainer:
         train, players = self.config.train, self.players
         real, y = self.dataset.batch(draw_items(self.dataset, train, self.step, self.rng))
         real, y = real.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
-        augmented = functools.partial(augment, names=train.augmentations, silence=self.silence)
+        z = torch.randn((2, len(y), self.config.model.z_dim), generator=self.rng).to(self.device)
+        augmented = functools.partial(augment, names=train.augmentations, silence=self.silence, generator=self.rng)
         players.generator.train()
-        losses = train_step(players, real, y, self.rng, augmented, train, self.step)
+        losses = train_step_d(players, real, y, z[0], augmented, train, self.step)
+        losses |= train_step_g(players, y, z[1], augmented, train)
         if train.ema_half_life_images:
             half_life = min(train.ema_half_life_images, AVERAGE_RAMP * (self.step + 1) * train.batch_size)
             update_average(players.average, players.generator, 0.5 ** (train.batch_size / half_life))
@@ -242,8 +239,7 @@ class _Trainer:
 
     def _sample(self) -> None:
         if self.on_samples:
-            with _threads(self.n_threads):
-                self.on_samples(self.step, self.seconds / 60, self.listened.eval())
+            self.on_samples(self.step, self.seconds / 60, self.listened.eval())
         self.sampled_at = time.monotonic() - self.started
         self.watching_s, self.seconds = self.sampled_at - self.seconds, self.sampled_at
         self.sampled_step = self.step
@@ -287,17 +283,6 @@ class _Trainer:
             f"step {self.step}, D {float(losses['loss_d']):.2f}, G {float(losses['loss_g']):.2f}", refresh=False
         )
         bar.update(self._done() - bar.n)
-
-
-@contextlib.contextmanager
-def _threads(n_threads: int) -> Iterator[None]:
-    """Let operations on the CPU take so many threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def identity(config: RunConfig) -> str:

@@ -133,7 +133,7 @@ def test_training_stops_after_its_minutes_and_these_are_of_the_whole_run(train, 
 
 
 def test_a_stop_in_a_step_saves_a_checkpoint_to_continue_from(train, tiny_run, tmp_path, monkeypatch):
-    step_g, calls = updates._gradient_g, []
+    step_g, calls = training.train_step_g, []
 
     def stopped(*args):
         calls.append(1)
@@ -141,7 +141,7 @@ def test_a_stop_in_a_step_saves_a_checkpoint_to_continue_from(train, tiny_run, t
             raise KeyboardInterrupt
         return step_g(*args)
 
-    monkeypatch.setattr(updates, "_gradient_g", stopped)
+    monkeypatch.setattr(training, "train_step_g", stopped)
     result = train(tiny_run(), steps=6)
     assert (result.step, result.stopped_by) == (2, "you")
     assert checkpoint(tmp_path)["step"] == 2
@@ -245,7 +245,7 @@ def test_nan_between_two_looks_is_not_saved_either(train, tiny_run, tmp_path, mo
 def test_a_stop_after_nan_saves_none(train, tiny_run, tmp_path, monkeypatch):
     train(tiny_run(), steps=3)
     nan_from(monkeypatch, 2)
-    step_g, calls = updates._gradient_g, []
+    step_g, calls = training.train_step_g, []
 
     def stopped(*args):
         calls.append(1)
@@ -253,7 +253,7 @@ def test_a_stop_after_nan_saves_none(train, tiny_run, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return step_g(*args)
 
-    monkeypatch.setattr(updates, "_gradient_g", stopped)
+    monkeypatch.setattr(training, "train_step_g", stopped)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         train(tiny_run(), steps=15)
@@ -336,7 +336,7 @@ def test_compiled_networks_train_as_the_others_do(datasets, tiny_run, tmp_path):
     results = {}
     for compiled in (False, True):
         folder = tmp_path / str(compiled)
-        train_gan(datasets["modern"], tiny_run(), folder, CPU, Limits(steps=3), SELDOM, compiled=compiled)
+        train_gan(datasets["modern"], tiny_run(), folder, CPU, Limits(steps=2), SELDOM, compiled=compiled)
         results[compiled] = tensors(load_newest_checkpoint(folder / "checkpoints")[0]["players"])
     assert results[True].keys() == results[False].keys()
     for name, value in results[False].items():
