@@ -7,7 +7,9 @@ from helpers.audit import common_sample_rate
 from helpers.config import DataConfig, RunConfig, make_config
 from helpers.dataset import ClipCache, TrainAudioSpectrogramDataset, fit_to, prepare_clips
 from helpers.evaluation import Evaluator
+from helpers.inversion_training import open_magnitude_net
 from helpers.judge import open_judge
+from helpers.magnitude_net import MagnitudeNet
 from helpers.pipeline import run_name
 from helpers.progress import progress_bar
 from helpers.runtime import PROJECT, resolve_source
@@ -50,3 +52,8 @@ class Bench:
         """The training split of a configuration, and the configuration with its classes."""
         clips = self.clips(config)
         return TrainAudioSpectrogramDataset(clips, fit_to(clips)), dataclasses.replace(config, classes=clips.classes)
+
+    def inversion(self, config: RunConfig) -> MagnitudeNet | None:
+        """The network of the inversion, trained on the training split in the features of a configuration."""
+        path = self.folder / f"inversion-{config.model.recipe}.safetensors"
+        return open_magnitude_net(path, self.clips(config), progress=progress_bar)

@@ -12,6 +12,7 @@ import torchaudio
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 SILENT_DB = -200.0  # stands for minus infinity
+TRIM_FADE_S = 0.005
 
 
 class AudioError(ValueError):
@@ -93,6 +94,21 @@ def fit_length(waveform: np.ndarray, n_samples: int) -> np.ndarray:
     if len(waveform) >= n_samples:
         return waveform[:n_samples]
     return np.pad(waveform, (0, n_samples - len(waveform)))
+
+
+def trim_end(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
+    """A waveform (n,) without the silence at its end, faded to it; one that is all silence is left as it is.
+
+    Silence is what stays 60 dB below the peak, and what cannot be written in 16 bits.
+    """
+    threshold = max(1e-3 * float(np.abs(waveform).max(initial=0.0)), 1 / 32_768)
+    heard = np.flatnonzero(np.abs(waveform) > threshold)
+    n_fade = round(TRIM_FADE_S * sample_rate)
+    if not len(heard) or heard[-1] + n_fade >= len(waveform):
+        return waveform
+    trimmed = waveform[: heard[-1] + n_fade].copy()
+    trimmed[-n_fade:] *= np.linspace(1, 0, n_fade, dtype=waveform.dtype)
+    return trimmed
 
 
 def slice_starts(waveform: np.ndarray, n_samples: int, silence_db: float) -> list[int]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from helpers import __version__
 from helpers.config import AudioConfig, ConfigError, ModelConfig, audio_from_json, model_from_json, to_json
 from helpers.features import Normaliser, load_normaliser
+from helpers.magnitude_net import MagnitudeNet
 from helpers.models import make_generator
 
 KEPT = 2  # newest checkpoints on disk: one to continue from, one in case that one is damaged
@@ -32,6 +33,7 @@ class SoundGenerator:
     model: ModelConfig
     classes: tuple[str, ...]
     normaliser: Normaliser
+    inversion: MagnitudeNet | None = None  # learned from the same recordings
 
     def class_index(self, name: str) -> int:
         """The number of a class; ConfigError lists the classes there are."""
@@ -83,6 +85,8 @@ def export_generator(path: Path, generator: SoundGenerator, note: dict | None = 
     """Write weights and statistics as safetensors, with configuration, classes and a note as metadata."""
     tensors = {f"network.{name}": value for name, value in generator.network.state_dict().items()}
     tensors |= {f"normaliser.{name}": value for name, value in generator.normaliser.tensors().items()}
+    if generator.inversion is not None:
+        tensors |= {f"inversion.{name}": value for name, value in generator.inversion.state_dict().items()}
     metadata = {
         "version": __version__,
         "audio": to_json(generator.audio),
@@ -120,9 +124,18 @@ def load_generator(path: Path, device: torch.device | str = "cpu") -> SoundGener
         normaliser = load_normaliser(_with_prefix(tensors, "normaliser."), audio)
         network = make_generator(model, audio, len(classes))
         network.load_state_dict(_with_prefix(tensors, "network."))
+        inversion = _load_inversion(_with_prefix(tensors, "inversion."), audio)
     except (safetensors.SafetensorError, KeyError, RuntimeError, ConfigError) as error:
         raise CheckpointError(f"{path} is no generator of this project, or damaged: {error}") from error
-    return SoundGenerator(network.to(device).eval(), audio, model, classes, normaliser)
+    return SoundGenerator(network.to(device).eval(), audio, model, classes, normaliser, inversion)
+
+
+def _load_inversion(tensors: dict[str, Tensor], audio: AudioConfig) -> MagnitudeNet | None:
+    if not tensors:
+        return None
+    network = MagnitudeNet(audio)
+    network.load_state_dict(tensors)
+    return network.eval()
 
 
 def _checkpoint_paths(folder: Path) -> list[Path]:

@@ -1,135 +1,121 @@
-"""Mel back to sound by Griffin-Lim, batched: the magnitudes searched along with the phase, or fixed before it."""
+"""Mel back to sound: linear magnitudes, then phase, at one geometry."""
 
 import torch
 import torchaudio
 from torch import Tensor
 
 from helpers.config import AudioConfig, ConfigError
-from helpers.features import expand, mel_filterbank, torchaudio_norm
+from helpers.features import expand, mel_filterbank
+from helpers.magnitude_net import MagnitudeNet
+from helpers.magnitudes import least_squares, likely_spectrogram, nnls
+from helpers.phase import griffin_lim, modulus, phase_start, spectrum
 
-METHODS = ("joint", "nnls", "inverse_mel_scale")
-MOMENTUM = 0.99  # of the phase (Perraudin et al. 2013, Fast Griffin-Lim)
-LARGEST_GAIN = 10.0  # of a magnitude in one iteration
+METHODS = ("learned", "joint", "nnls", "inverse_mel_scale")
+ITERATIONS = 12  # 50 times real time at the longest preset, on one CPU core
 CLIPS_AT_ONCE = 64  # bounds the memory, whatever the number of sounds
+BINS_AT_ONCE = 2**19  # of the spectrograms that Griffin-Lim works on: on a CPU they stay in its cache
 EDGE_FADE_S = 0.005
+LOUDER_AT_MOST = 2.0
 
 
 class MelInverter:
     """Compressed mels to waveforms at one geometry.
 
-    The linear magnitudes are the solution of non-negative least squares ("joint", "nnls": Lee and Seung 2001, the
-    Euclidean update of H) or torchaudio.transforms.InverseMelScale's; the phase is found by `griffin_lim`. With
-    "joint", what it is given is the mel: magnitudes are free within a band as long as the band's mel is kept.
-    A sound is the same whatever other sounds are made with it, and for the same seed. Raises ConfigError for a
-    geometry whose filter bank cannot be inverted, or an unknown method.
+    Linear magnitudes come from a network that was trained on the recordings ("learned"), from `likely_spectrogram`
+    ("joint"), from non-negative least squares ("nnls") or from torchaudio.transforms.InverseMelScale; the phase from
+    `phase_start` and `griffin_lim`, which with "learned" and "joint" keeps the mel rather than the magnitudes.
+    "inverse_mel_scale" is torchaudio throughout, torchaudio.transforms.GriffinLim from random phases included.
+    Without a network "learned" is "joint": `method` says which it is.
+
+    A sound has the loudness of its mel, no offset, and is the same whatever other sounds are made with it, and for
+    the same seed. Raises ConfigError for a geometry whose filter bank cannot be inverted, an unknown method, or a
+    network of another geometry.
     """
 
     def __init__(
-        self, audio: AudioConfig, method: str = "joint", n_iterations: int = 32, nnls_steps: int = 50, seed: int = 0
+        self,
+        audio: AudioConfig,
+        method: str = "learned",
+        n_iterations: int = ITERATIONS,
+        seed: int = 0,
+        network: MagnitudeNet | None = None,
     ):
         if method not in METHODS:
             raise ConfigError(f"inversion must be one of {', '.join(METHODS)}; got {method!r}")
-        self.audio, self.method, self.n_iterations, self.nnls_steps = audio, method, n_iterations, nnls_steps
+        if method == "learned" and network is not None and network.audio != audio:
+            raise ConfigError(
+                f"the inversion was trained for {network.audio}, the mels are of {audio}: train it anew"
+            )
+        self.audio, self.n_iterations, self.seed = audio, n_iterations, seed
+        self.method = "joint" if method == "learned" and network is None else method
+        self.network = network if self.method == "learned" else None
         self.bank = mel_filterbank(audio)  # (n_freqs, n_mels)
-        size, rng = (audio.n_freqs, audio.n_frames), torch.Generator().manual_seed(seed)
-        self.phase = 2 * torch.pi * torch.rand(size, generator=rng)  # to start from
 
     @torch.no_grad()
     def __call__(self, compressed: Tensor) -> Tensor:
         """Compressed mels (B, n_mels, n_frames) to waveforms (B, clip_samples) on the same device."""
         if not torch.isfinite(compressed).all():
             raise ValueError("the spectrogram holds values that are not numbers: the generator has diverged")
-        waveforms = [self._invert(chunk) for chunk in compressed.split(CLIPS_AT_ONCE)]
-        return fade_edges(torch.cat(waveforms), round(EDGE_FADE_S * self.audio.sample_rate))
+        n_clips = 1 if self.method == "inverse_mel_scale" else CLIPS_AT_ONCE
+        return torch.cat([self._invert(chunk) for chunk in compressed.split(n_clips)])
 
     def _invert(self, compressed: Tensor) -> Tensor:
-        mel = expand(compressed.float(), self.audio)
+        mel, bank = expand(compressed.float(), self.audio), self.bank.to(compressed.device)
         linear = self.linear_spectrogram(mel)  # (B, n_freqs, n_frames)
-        kept = mel if self.method == "joint" else None
-        phase, bank = self.phase.to(mel.device), self.bank.to(mel.device)
-        return griffin_lim(linear, phase, self.audio, self.n_iterations, kept, bank)
+        if self.method == "inverse_mel_scale":
+            waveforms = _griffin_lim_of_torchaudio(linear, self.audio, self.n_iterations, self.seed)
+        else:
+            waveforms = self._griffin_lim(linear, mel)
+        waveforms = match_loudness(waveforms, mel, bank, self.audio)
+        return fade_end(waveforms, round(EDGE_FADE_S * self.audio.sample_rate))
+
+    def _griffin_lim(self, linear: Tensor, mel: Tensor) -> Tensor:
+        bank, phase = self.bank.to(mel.device), phase_start(linear, self.audio, self.seed)
+        n = max(1, BINS_AT_ONCE // linear[0].numel()) if mel.device.type == "cpu" else CLIPS_AT_ONCE
+        parts = zip(linear.split(n), phase.split(n), mel.split(n), strict=True)
+        fixed = self.method == "nnls"
+        return torch.cat(
+            [griffin_lim(a, b, self.audio, self.n_iterations, None if fixed else c, bank) for a, b, c in parts]
+        )
 
     def linear_spectrogram(self, mel: Tensor) -> Tensor:
         """Mels (B, n_mels, n_frames) to linear spectrograms (B, n_freqs, n_frames) of the same power, >= 0."""
         if self.method == "inverse_mel_scale":
-            return self._least_squares(mel)
-        return nnls(mel, self.bank.to(mel.device), self.nnls_steps)
-
-    def _least_squares(self, mel: Tensor) -> Tensor:
-        # On the CPU, by SVD: the default driver gels wants full rank, fails here or is silently wrong on CUDA.
-        inverse = torchaudio.transforms.InverseMelScale(
-            n_stft=self.audio.n_freqs,
-            n_mels=self.audio.n_mels,
-            sample_rate=self.audio.sample_rate,
-            f_min=self.audio.f_min_hz,
-            f_max=self.audio.f_max_hz,
-            norm=torchaudio_norm(self.audio),
-            mel_scale=self.audio.mel_scale,
-            driver="gelsd",
-        )
-        return inverse(mel.cpu()).to(mel.device)
+            return least_squares(mel, self.audio)
+        if self.method == "nnls":
+            return nnls(mel, self.bank.to(mel.device))
+        if self.network is not None:
+            return self.network.to(mel.device)(mel)
+        return likely_spectrogram(mel, self.bank.to(mel.device))
 
 
-def griffin_lim(
-    linear: Tensor,
-    phase: Tensor,
-    audio: AudioConfig,
-    n_iterations: int,
-    mel: Tensor | None = None,
-    bank: Tensor | None = None,
-) -> Tensor:
-    """A waveform (B, clip_samples) whose spectrogram is near `linear` (B, n_freqs, n_frames), or keeps `mel`.
+def match_loudness(waveforms: Tensor, mel: Tensor, bank: Tensor, audio: AudioConfig) -> Tensor:
+    """Waveforms (B, clip_samples) scaled, each as a whole, until the sum of their mels is that of mel.
 
-    Fast Griffin-Lim (Perraudin et al. 2013) from a phase (n_freqs, n_frames) in radians. Around the clip is silence,
-    as in MelExtractor; torchaudio.transforms.GriffinLim mirrors the clip there, which smears an onset at its start.
-    Given mel (B, n_mels, n_frames) and bank (n_freqs, n_mels), magnitudes are not fixed: each iteration takes those
-    of the waveform so far, scaled by what each band lacks.
+    mel (B, n_mels, n_frames), bank (n_freqs, n_mels). Never by more than LOUDER_AT_MOST: what the phase has cancelled
+    is not to be shouted.
     """
-    window = torch.hann_window(audio.n_fft, device=linear.device)
-    frames = {"n_fft": audio.n_fft, "hop_length": audio.hop_length, "window": window}
-    target = linear.pow(1 / audio.power).to(torch.complex64) * torch.exp(1j * phase)
-    before = torch.zeros_like(target)
-    for _ in range(n_iterations):
-        waveform = torch.istft(target, length=audio.clip_samples, **frames)
-        found = torch.stft(waveform, pad_mode="constant", return_complex=True, **frames)
-        ahead = found + MOMENTUM * (found - before)
-        before = found
-        if mel is None:
-            magnitude = target.abs()
-        else:
-            own = found.abs()
-            magnitude = own * band_gains(own.pow(audio.power), mel, bank).pow(1 / audio.power)
-        target = magnitude * ahead / (ahead.abs() + 1e-12)
-    return torch.istft(target, length=audio.clip_samples, **frames)
+    own = modulus(spectrum(waveforms, audio)).pow(audio.power) @ bank  # (B, n_frames, n_mels)
+    ratio = mel.sum(dim=(1, 2)) / own.sum(dim=(1, 2)).clamp_min(1e-12)
+    return waveforms * ratio.pow(1 / audio.power).clamp_max(LOUDER_AT_MOST)[:, None]
 
 
-def band_gains(linear: Tensor, mel: Tensor, bank: Tensor) -> Tensor:
-    """What each bin of `linear` (B, n_freqs, n_frames) lacks of `mel`, as a factor: its bands' mean, by weight.
+def fade_end(waveforms: Tensor, n_samples: int) -> Tensor:
+    """Raised-cosine fade over the last n_samples of waveforms (B, n): no click where a clip was cut.
 
-    mel (B, n_mels, n_frames), bank (n_freqs, n_mels). Bins that no band hears keep what they have.
+    The start is left as it is: there is the onset of a one-shot, and half a millisecond of fade is heard by its mel.
     """
-    lacking = mel / (bank.T @ linear + 1e-8)  # (B, n_mels, n_frames)
-    weight = bank.sum(dim=1, keepdim=True)  # (n_freqs, 1)
-    gains = (bank @ lacking) / weight.clamp_min(1e-12)
-    return torch.where(weight > 0, gains.clamp_max(LARGEST_GAIN), torch.ones_like(gains))
-
-
-def nnls(mel: Tensor, bank: Tensor, n_steps: int = 50) -> Tensor:
-    """Minimise |bank.T @ X - mel| over X >= 0 by multiplicative updates from the clamped pseudo-inverse.
-
-    mel (B, n_mels, n_frames), bank (n_freqs, n_mels) to X (B, n_freqs, n_frames). Silent frames stay silent.
-    """
-    start = torch.linalg.pinv(bank.T) @ mel  # (B, n_freqs, n_frames)
-    x = start.clamp_min(1e-6)
-    numerator = bank @ mel
-    for _ in range(n_steps):
-        x = x * (numerator / (bank @ (bank.T @ x) + 1e-10))
-    return x
-
-
-def fade_edges(waveforms: Tensor, n_samples: int) -> Tensor:
-    """Raised-cosine fade over the last n_samples of waveforms (B, n): no click where a clip was cut."""
     fade = 0.5 + 0.5 * torch.cos(torch.linspace(0, torch.pi, n_samples, device=waveforms.device))
     waveforms = waveforms.clone()
     waveforms[..., waveforms.shape[-1] - n_samples :] *= fade
     return waveforms
+
+
+def _griffin_lim_of_torchaudio(linear: Tensor, audio: AudioConfig, n_iterations: int, seed: int) -> Tensor:
+    transform = torchaudio.transforms.GriffinLim(
+        audio.n_fft, n_iterations, hop_length=audio.hop_length, power=audio.power, length=audio.clip_samples
+    ).to(linear.device)
+    devices = [linear.device] if linear.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        return transform(linear)

@@ -65,6 +65,7 @@ NOTEBOOKS: dict[str, dict[str, Parameter]] = {
         "max_clips_per_class": Parameter(int),
         "holdout": Parameter(str),
         "kit_clips": Parameter(int, low=8, high=100_000),
+        "inversion_steps": Parameter(int, high=100_000),
         "seed": SEED,
     },
     "02_models": {**COMMON, "timed_steps": Parameter(int, low=1, high=1_000)},
@@ -88,6 +89,7 @@ NOTEBOOKS: dict[str, dict[str, Parameter]] = {
         "seed": SEED,
         "inversion": Parameter(str, choices=METHODS),
         "griffin_lim_iterations": Parameter(int, low=1, high=1_000),
+        "trim_silence": Parameter(bool),
         "judge_steps": Parameter(int, low=1, high=100_000),
     },
 }

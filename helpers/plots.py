@@ -15,6 +15,7 @@ from helpers.config import AudioConfig
 from helpers.features import mel_filterbank
 
 SHOWN_RANGE_DB = 80
+LARGEST_DIFFERENCE_DB = 20
 HERTZ_TICKS = (100, 300, 1_000, 3_000, 10_000)
 LARGEST_SIDE_INCHES = 40
 REPLACED = "\N{REPLACEMENT CHARACTER}"
@@ -52,6 +53,22 @@ def spectrogram_grid(
     figure.supxlabel("time (s)", fontsize=9)
     figure.supylabel("frequency (Hz)", fontsize=9)
     figure.suptitle(printable(title), parse_math=False)
+    return _finished(figure)
+
+
+def difference_grid(copies, original, audio: AudioConfig, titles: Sequence[str]) -> Figure:
+    """Compressed mels (N, n_mels, n_frames) less one (n_mels, n_frames), in decibels: red is too much."""
+    differences = to_db(copies, audio) - to_db(original, audio)
+    figure, axes = plt.subplots(
+        1, len(copies), figsize=(2.3 * len(copies) + 1, 2.3), sharey=True, layout="constrained"
+    )
+    for axis, difference, title in zip(np.atleast_1d(axes), differences, titles, strict=True):
+        image = _draw(axis, difference, audio, 0.0)
+        image.set(cmap="coolwarm", clim=(-LARGEST_DIFFERENCE_DB, LARGEST_DIFFERENCE_DB))
+        axis.set_title(printable(title), fontsize=9, parse_math=False)
+    figure.colorbar(image, ax=axes, label="dB")
+    figure.supxlabel("time (s)", fontsize=9)
+    figure.supylabel("frequency (Hz)", fontsize=9)
     return _finished(figure)
 
 

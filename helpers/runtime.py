@@ -41,6 +41,7 @@ class RunPaths:
     generator = property(lambda self: self.root / "generator.safetensors")
     metrics = property(lambda self: self.root / "metrics.jsonl")
     judge = property(lambda self: self.root / "judge.safetensors")
+    inversion = property(lambda self: self.root / "inversion.safetensors")
     samples = property(lambda self: self.root / "samples")
     sounds = property(lambda self: self.root / "sounds")
     pictures = property(lambda self: self.root / "pictures")

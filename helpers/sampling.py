@@ -9,10 +9,10 @@ import torch
 from IPython.display import Audio
 from torch import Tensor
 
-from helpers.audio import resample, write_wav
+from helpers.audio import resample, trim_end, write_wav
 from helpers.checkpoints import SoundGenerator
 from helpers.config import ConfigError
-from helpers.inversion import MelInverter
+from helpers.inversion import METHODS, MelInverter
 from helpers.models import one_hot
 
 NO_TRUNCATION = 3.0  # standard deviations: all but 0.3 % of the latents' values
@@ -27,6 +27,10 @@ class Sounds:
     waveforms: np.ndarray  # (B, clip_samples) float32
     labels: Tensor  # (B,)
     sample_rate: int
+
+    def trimmed(self) -> list[np.ndarray]:
+        """The waveforms, each without the silence at its end."""
+        return [trim_end(waveform, self.sample_rate) for waveform in self.waveforms]
 
 
 def draw_latents(n: int, z_dim: int, seed: int = 0, truncation: float = NO_TRUNCATION) -> Tensor:
@@ -52,6 +56,11 @@ def generate_mels(generator: SoundGenerator, z: Tensor, labels: Tensor) -> Tenso
         normalised = network(z_part.to(device), one_hot(label_part, len(generator.classes)).to(device))
         chunks.append(generator.normaliser.denormalise(normalised.float(), label_part.to(device)).cpu())
     return torch.cat(chunks)
+
+
+def inverter_of(generator: SoundGenerator, method: str = METHODS[0], **options) -> MelInverter:
+    """The way from a generator's mels to sound, by the network saved with it where there is one."""
+    return MelInverter(generator.audio, method, network=generator.inversion, **options)
 
 
 def generate_sounds(generator: SoundGenerator, z: Tensor, labels: Tensor, inverter: MelInverter) -> Sounds:
@@ -80,7 +89,7 @@ def generate_audio_gan(
     generator.network.to(device)
     z = draw_latents(num_samples, generator.model.z_dim, seed, truncation)
     labels = torch.full((num_samples,), category_idx)
-    waveforms = generate_sounds(generator, z, labels, MelInverter(generator.audio, seed=seed)).waveforms
+    waveforms = generate_sounds(generator, z, labels, inverter_of(generator, seed=seed)).waveforms
     return resample(waveforms, generator.audio.sample_rate, sample_rate)
 
 

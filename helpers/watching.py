@@ -16,13 +16,13 @@ from helpers.diagnosis import TrainingWarning, badness, find_faults
 from helpers.evaluation import Evaluator
 from helpers.features import MelExtractor
 from helpers.inversion import MelInverter
+from helpers.magnitude_net import MagnitudeNet
 from helpers.plots import save_figure, spectrogram_grid
 from helpers.records import append_metrics
 from helpers.sampling import generate_mels
 
 FIRST_CHECK_STEP = 300  # before this a generator is expected to be poor
 SOUNDS_HEARD = 128  # at least four of each class
-ITERATIONS = 16  # of the inversion: half of what listening takes, while training waits
 SHOWN_PER_CLASS = 4
 COLUMNS_IN_GRID = 8
 
@@ -42,11 +42,12 @@ class Watch:
         run_folder: Path,
         evaluator: Evaluator | None = None,
         draw: bool = True,
+        inversion: MagnitudeNet | None = None,
     ):
         self.config, self.dataset, self.folder, self.evaluator = config, dataset, run_folder, evaluator
-        self.draw = draw
+        self.draw, self.inversion = draw, inversion
         self.z, self.labels = fixed_batch(config.model.z_dim, dataset.n_classes)
-        self.inverter = MelInverter(config.audio, n_iterations=ITERATIONS)
+        self.inverter = MelInverter(config.audio, network=inversion)
         self.extractor = MelExtractor(config.audio.for_judging())
         self.real, self.real_labels = self._real_as_heard()
         self.least_bad = read_note(self.generator_path).get("badness") if evaluator else None
@@ -58,9 +59,8 @@ class Watch:
         return self.folder / "generator.safetensors"
 
     def __call__(self, step: int, minutes: float, network: nn.Module) -> None:
-        generator = SoundGenerator(
-            network, self.config.audio, self.config.model, self.config.classes, self.dataset.normaliser
-        )
+        config, normaliser = self.config, self.dataset.normaliser
+        generator = SoundGenerator(network, config.audio, config.model, config.classes, normaliser, self.inversion)
         compressed = generate_mels(generator, self.z, self.labels)
         if not torch.isfinite(compressed).all():
             return  # training itself finds this, and goes back

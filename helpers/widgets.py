@@ -1,10 +1,13 @@
-"""The panel of 04_listen, from widgets that ipywidgets 7.7 and 8 both have."""
+"""The panels of 04_listen, from widgets that ipywidgets 7.7 and 8 both have."""
 
 import ipywidgets
+import numpy as np
 import torch
 from IPython.display import display
 
 from helpers.checkpoints import SoundGenerator
+from helpers.config import AudioConfig
+from helpers.features import MelExtractor
 from helpers.inversion import MelInverter
 from helpers.plots import printable, spectrogram_grid
 from helpers.sampling import NO_TRUNCATION, draw_latents, generate_sounds, player
@@ -30,10 +33,26 @@ def sound_panel(
         output.clear_output(wait=True)
         with output:
             display(spectrogram_grid(sounds.compressed, generator.audio, [title]))
-            display(player(sounds.waveforms[0], sounds.sample_rate))
+            display(player(sounds.trimmed()[0], sounds.sample_rate))
         seed_choice.value += 1
 
     button.on_click(generate)
     return ipywidgets.VBox(
         [ipywidgets.HBox([class_choice, seed_choice]), ipywidgets.HBox([truncation_choice, button]), output]
     )
+
+
+def compare_panel(waveforms: dict[str, np.ndarray], audio: AudioConfig) -> ipywidgets.VBox:
+    """A button for each of some waveforms (clip_samples,), by name: the chosen one is drawn and played."""
+    choice, output = ipywidgets.ToggleButtons(options=list(waveforms)), ipywidgets.Output()
+
+    def show(_) -> None:
+        waveform = waveforms[choice.value]
+        output.clear_output(wait=True)
+        with output:
+            display(spectrogram_grid(MelExtractor(audio)(torch.from_numpy(waveform)[None]), audio, [choice.value]))
+            display(player(waveform, audio.sample_rate))
+
+    choice.observe(show, names="value")
+    show(None)
+    return ipywidgets.VBox([choice, output])

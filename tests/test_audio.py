@@ -15,6 +15,7 @@ from helpers.audio import (
     read_audio,
     resample,
     slice_starts,
+    trim_end,
     write_wav,
 )
 
@@ -187,6 +188,31 @@ def test_fit_length_crops_the_end_and_pads_with_silence():
     waveform = np.arange(5, dtype=np.float32)
     np.testing.assert_array_equal(fit_length(waveform, 3), [0, 1, 2])
     np.testing.assert_array_equal(fit_length(waveform, 7), [0, 1, 2, 3, 4, 0, 0])
+
+
+def test_the_silence_at_an_end_is_trimmed_and_nothing_that_is_heard():
+    sound = np.zeros(8_000, np.float32)
+    sound[100:2_000] = 0.5 * np.sin(np.arange(1_900) / 5)
+    sound[5_000] = 0.5e-3 * 0.5  # 66 dB below the peak
+    trimmed = trim_end(sound, 8_000)
+    assert 1_990 < len(trimmed) <= 2_040
+    assert np.array_equal(trimmed[:1_990], sound[:1_990])
+    sound[7_000] = 0.1
+    assert len(trim_end(sound, 8_000)) > 7_000
+
+
+def test_an_end_that_is_cut_while_it_is_heard_is_faded():
+    sound = np.zeros(8_000, np.float32)
+    sound[:3_000] = 0.5
+    trimmed = trim_end(sound, 8_000)
+    assert trimmed[-1] == 0
+    assert np.abs(np.diff(trimmed)).max() <= 0.5
+    assert sound[2_999] == 0.5
+
+
+@pytest.mark.parametrize("sound", [np.zeros(100, np.float32), np.ones(100, np.float32), np.zeros(0, np.float32)])
+def test_what_is_silent_or_full_is_not_trimmed(sound):
+    assert np.array_equal(trim_end(sound, 8_000), sound)
 
 
 def test_slices_leave_silence_out_and_do_not_overlap():

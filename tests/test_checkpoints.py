@@ -1,5 +1,6 @@
 """Checkpoints and exported generators: never half written, never executed, damage told in words."""
 
+import dataclasses
 import os
 import pickle
 import warnings
@@ -17,6 +18,7 @@ from helpers.checkpoints import (
     save_checkpoint,
 )
 from helpers.config import ConfigError
+from helpers.magnitude_net import MagnitudeNet
 
 RECIPES = ("baseline", "modern")
 
@@ -153,6 +155,18 @@ def test_a_generator_comes_back_exactly(tmp_path, sound_generator, recipe):
     with torch.no_grad():
         assert torch.equal(loaded.network(z, y), generator.network(z, y))
     assert os.listdir(path.parent) == [path.name]
+
+
+def test_the_inversion_travels_with_the_generator(tmp_path, sound_generator):
+    inversion = MagnitudeNet(sound_generator().audio)
+    with torch.no_grad():
+        inversion.head.bias.fill_(0.5)
+    path = export_generator(tmp_path / "g.safetensors", dataclasses.replace(sound_generator(), inversion=inversion))
+    loaded = load_generator(path)
+    assert loaded.inversion.audio == loaded.audio
+    for name, value in inversion.state_dict().items():
+        assert torch.equal(loaded.inversion.state_dict()[name], value)
+    assert load_generator(export_generator(path, sound_generator())).inversion is None
 
 
 def test_exporting_again_replaces_whole_or_not_at_all(tmp_path, sound_generator, monkeypatch):

@@ -16,7 +16,7 @@ from helpers.runtime import PROJECT
 
 FOLDER = PROJECT / "notebooks"
 SMALL = {
-    "01_data": {"kit_clips": 48, "n_mels": 32, "n_frames": 32},
+    "01_data": {"kit_clips": 48, "n_mels": 32, "n_frames": 32, "inversion_steps": 2},
     "02_models": {"timed_steps": 2},
     "03_train": {"minutes": 0, "steps": 4, "batch_size": 4, "judge_steps": 2},
     "04_listen": {"sounds_per_class": 1, "griffin_lim_iterations": 2, "judge_steps": 2},

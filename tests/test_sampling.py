@@ -1,6 +1,7 @@
 """From class, seed and latent to sound: repeatable, bounded, at the rate asked for, written as it is heard."""
 
 import base64
+import dataclasses
 import io
 import math
 
@@ -11,12 +12,15 @@ import torch
 
 from helpers.config import ConfigError
 from helpers.inversion import MelInverter
+from helpers.magnitude_net import MagnitudeNet
 from helpers.sampling import (
+    Sounds,
     draw_latents,
     generate_audio_gan,
     generate_mels,
     generate_sounds,
     interpolate,
+    inverter_of,
     player,
     save_and_play,
 )
@@ -126,6 +130,24 @@ def test_sounds_carry_what_was_drawn_and_what_is_heard(sound_generator):
     assert sounds.compressed.shape == (2, 16, 16) and sounds.waveforms.shape == (2, 960)
     assert sounds.sample_rate == 8_000 and torch.equal(sounds.labels, labels)
     assert float(sounds.compressed.min()) >= generator.audio.floor_value - 1e-5
+
+
+def test_trimmed_sounds_end_where_they_fall_silent():
+    waveforms = np.zeros((2, 1_000), np.float32)
+    waveforms[0, :300] = 0.5
+    waveforms[1] = 0.5
+    sounds = Sounds(torch.zeros(2, 16, 16), waveforms, torch.zeros(2), 8_000)
+    short, whole = sounds.trimmed()
+    assert 300 <= len(short) < 400
+    assert np.array_equal(whole, waveforms[1])
+
+
+def test_a_generator_sounds_by_the_inversion_that_was_saved_with_it(sound_generator):
+    generator = sound_generator()
+    assert inverter_of(generator).method == "joint"
+    learned = dataclasses.replace(generator, inversion=MagnitudeNet(generator.audio))
+    assert inverter_of(learned).method == "learned"
+    assert inverter_of(learned, "nnls", n_iterations=3).n_iterations == 3
 
 
 def test_interpolation_begins_and_ends_where_it_is_told_to():

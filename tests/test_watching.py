@@ -11,6 +11,7 @@ from helpers.dataset import fit_to
 from helpers.diagnosis import TrainingWarning, badness
 from helpers.evaluation import Evaluator
 from helpers.judge import train_judge
+from helpers.magnitude_net import MagnitudeNet
 from helpers.models import make_generator
 from helpers.records import read_metrics
 from helpers.watching import Watch, fixed_batch
@@ -72,6 +73,14 @@ def test_without_a_judge_the_latest_is_kept(dataset, tiny_run, tmp_path):
         watch(step, 1.0, network_of(config, seed=step))
         assert read_note(tmp_path / "generator.safetensors") == {"step": step}
     assert read_metrics(tmp_path / "metrics.jsonl", "progress") == []
+
+
+def test_the_inversion_is_heard_by_and_kept_with_the_generator(dataset, tiny_run, tmp_path):
+    config = tiny_run()
+    watch = Watch(config, dataset, tmp_path, draw=False, inversion=MagnitudeNet(config.audio))
+    assert watch.inverter.method == "learned"
+    watch(1, 1.0, network_of(config))
+    assert load_generator(tmp_path / "generator.safetensors").inversion is not None
 
 
 def test_silence_is_warned_of_once_a_generator_should_be_better(dataset, tiny_run, tmp_path):
