@@ -1,6 +1,7 @@
 """What the benchmarks share: recordings, configurations fitted to them, and one judge for all."""
 
 import dataclasses
+from functools import cached_property
 from pathlib import Path
 
 from helpers.audit import common_sample_rate
@@ -29,8 +30,12 @@ class Bench:
         self.holdout = holdout or self.source.holdout
         self.folder = root / run_name(data, preset, "modern")
         self.name = self.folder.name
+
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        """The judge, and what it hears of the recordings."""
         clips = self.clips(self.configure("modern"))
-        self.evaluator = Evaluator(open_judge(self.folder / "judge.safetensors", clips, progress=progress_bar), clips)
+        return Evaluator(open_judge(self.folder / "judge.safetensors", clips, progress=progress_bar), clips)
 
     def configure(self, recipe: str, seed: int = 0) -> RunConfig:
         """A recipe's configuration, with the geometry fitted to the recordings."""
