@@ -18,7 +18,7 @@ from benchmarks.common import Bench
 from helpers.checkpoints import load_generator
 from helpers.config import AudioConfig
 from helpers.evaluation import FIGURES, mean_figures
-from helpers.features import MelExtractor, expand, torchaudio_norm
+from helpers.features import MelExtractor, expand, mel_settings
 from helpers.fidelity import FIDELITY, fidelity
 from helpers.inversion import ITERATIONS, METHODS, MelInverter
 from helpers.magnitude_net import MagnitudeNet
@@ -120,14 +120,7 @@ def _generated(paths: list[Path], bench: Bench, network: MagnitudeNet | None) ->
 
 def _torchaudio(audio: AudioConfig) -> Callable[[Tensor], Tensor]:
     """InverseMelScale and GriffinLim as a user would write them, a batch at a time."""
-    inverse = torchaudio.transforms.InverseMelScale(
-        n_stft=audio.n_freqs,
-        n_mels=audio.n_mels,
-        sample_rate=audio.sample_rate,
-        f_max=audio.f_max_hz,
-        norm=torchaudio_norm(audio),
-        mel_scale=audio.mel_scale,
-    )
+    inverse = torchaudio.transforms.InverseMelScale(audio.n_freqs, **mel_settings(audio))
     griffin_lim = torchaudio.transforms.GriffinLim(
         audio.n_fft, hop_length=audio.hop_length, power=audio.power, length=audio.clip_samples
     )

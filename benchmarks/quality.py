@@ -16,7 +16,6 @@ from helpers.evaluation import FIGURES, TRUSTED_ACCURACY, Evaluator, Heard, inte
 from helpers.inversion import MelInverter
 from helpers.metrics import accuracy
 from helpers.runtime import describe, pick_device, pick_precision
-from helpers.sampling import inverter_of
 from helpers.training import Intervals, Limits, train_gan
 from helpers.watching import Watch
 
@@ -57,11 +56,12 @@ def _train(recipe: str, seed: int, minutes: float, bench: Bench, folder: Path) -
     """Train one recipe with one seed as 03_train does, unless that was done before, and hear it."""
     dataset, config = bench.dataset(bench.configure(recipe, seed))
     evaluator, device, run = bench.evaluator, pick_device(), folder / f"{recipe}-{seed}"
-    watch = Watch(config, dataset, run, evaluator, False, bench.inversion(config))
+    inversion = bench.inversion(config)
+    watch = Watch(config, dataset, run, evaluator, draw=False, inversion=inversion)
     precision = pick_precision("auto", device)
     result = train_gan(dataset, config, run, device, Limits(minutes=minutes), Intervals(), precision, watch)
     generator = load_generator(watch.generator_path, device)
-    inverter = inverter_of(generator)
+    inverter = MelInverter(config.audio, network=inversion)
     heard = evaluator.generate(generator, evaluator.test.labels, inverter, seed)
     many = evaluator.generate(generator, evaluator.train_labels, inverter, seed + 1000)
     recognised = evaluator.recognised_by_student(many.mels, many.labels, seed=seed)

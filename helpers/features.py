@@ -22,16 +22,11 @@ class MelExtractor(torch.nn.Module):
         mel_filterbank(audio)  # raises on a bank that cannot be inverted
         self.audio = audio
         self.mel = torchaudio.transforms.MelSpectrogram(
-            sample_rate=audio.sample_rate,
             n_fft=audio.n_fft,
             hop_length=audio.hop_length,
-            f_min=audio.f_min_hz,
-            f_max=audio.f_max_hz,
-            n_mels=audio.n_mels,
             power=audio.power,
-            norm=torchaudio_norm(audio),
-            mel_scale=audio.mel_scale,
             pad_mode="constant",  # reflection would put an echo before the onset of a one-shot
+            **mel_settings(audio),
         )
 
     @torch.no_grad()
@@ -40,9 +35,16 @@ class MelExtractor(torch.nn.Module):
         return compress(self.mel(waveforms), self.audio)
 
 
-def torchaudio_norm(audio: AudioConfig) -> str | None:
-    """The filter bank's norm as torchaudio names it."""
-    return None if audio.mel_norm == "none" else audio.mel_norm
+def mel_settings(audio: AudioConfig) -> dict:
+    """What torchaudio's MelSpectrogram and InverseMelScale must have in common, by its names."""
+    return {
+        "sample_rate": audio.sample_rate,
+        "n_mels": audio.n_mels,
+        "f_min": audio.f_min_hz,
+        "f_max": audio.f_max_hz,
+        "norm": None if audio.mel_norm == "none" else audio.mel_norm,
+        "mel_scale": audio.mel_scale,
+    }
 
 
 def mel_filterbank(audio: AudioConfig) -> Tensor:
@@ -52,15 +54,7 @@ def mel_filterbank(audio: AudioConfig) -> Tensor:
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="At least one mel filterbank", category=UserWarning)
-        bank = torchaudio.functional.melscale_fbanks(
-            audio.n_freqs,
-            audio.f_min_hz,
-            audio.f_max_hz,
-            audio.n_mels,
-            audio.sample_rate,
-            norm=torchaudio_norm(audio),
-            mel_scale=audio.mel_scale,
-        )
+        bank = torchaudio.functional.melscale_fbanks(audio.n_freqs, **mel_settings(audio))
     n_empty = int((bank.amax(dim=0) == 0).sum())
     if n_empty:
         raise ConfigError(

@@ -5,7 +5,7 @@ import torchaudio
 from torch import Tensor
 
 from helpers.config import AudioConfig
-from helpers.features import torchaudio_norm
+from helpers.features import mel_settings
 
 SMALLEST = 1e-8  # in place of a mel of 0 under a fraction
 LARGEST_GAIN = 10.0  # of a bin in one step
@@ -54,14 +54,5 @@ def least_squares(mel: Tensor, audio: AudioConfig) -> Tensor:
 
     On the CPU, by SVD: the default driver gels wants full rank, fails here or is silently wrong on CUDA.
     """
-    inverse = torchaudio.transforms.InverseMelScale(
-        n_stft=audio.n_freqs,
-        n_mels=audio.n_mels,
-        sample_rate=audio.sample_rate,
-        f_min=audio.f_min_hz,
-        f_max=audio.f_max_hz,
-        norm=torchaudio_norm(audio),
-        mel_scale=audio.mel_scale,
-        driver="gelsd",
-    )
+    inverse = torchaudio.transforms.InverseMelScale(audio.n_freqs, driver="gelsd", **mel_settings(audio))
     return inverse(mel.cpu()).to(mel.device)
