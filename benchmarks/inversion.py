@@ -18,7 +18,7 @@ from benchmarks.common import Bench
 from helpers.checkpoints import load_generator
 from helpers.config import AudioConfig
 from helpers.evaluation import FIGURES, mean_figures
-from helpers.features import MelExtractor, expand, mel_settings
+from helpers.features import MelExtractor, expand, mel_filterbank, mel_settings
 from helpers.fidelity import FIDELITY, fidelity
 from helpers.inversion import ITERATIONS, METHODS, MelInverter
 from helpers.magnitude_net import MagnitudeNet
@@ -56,14 +56,13 @@ def main() -> None:
     names = [clips.classes[label] for label in clips.labels[chosen]]
     torch.set_num_threads(1)
     found = measure(recordings, names, config.audio, network)
-    name = f"{bench.name}-{arguments.preset}"
-    _write_csv(PROJECT / "benchmarks" / "results" / "inversion.csv", name, found)
-    save_figure(_curve(found, f"{bench.name}, preset {arguments.preset}"), bench.folder / f"inversion-{name}.png")
+    _write_csv(PROJECT / "benchmarks" / "results" / "inversion.csv", bench.name, found)
+    save_figure(_curve(found, f"{bench.name}, preset {arguments.preset}"), bench.folder / "inversion.png")
     print(f"\n{_heading(bench.name, arguments.preset, recordings, config.audio)}\n\n{_table(found)}")
     print(f"\n{_by_class(found)}")
     if arguments.generators:
         print(f"\n{_generated(arguments.generators, bench, network)}")
-    print(f"\nwritten: {bench.folder / f'inversion-{name}.png'}")
+    print(f"\nwritten: {bench.folder / 'inversion.png'}")
 
 
 def measure(recordings: Tensor, names: list[str], audio: AudioConfig, network: MagnitudeNet | None) -> list[Measured]:
@@ -119,8 +118,13 @@ def _generated(paths: list[Path], bench: Bench, network: MagnitudeNet | None) ->
 
 
 def _torchaudio(audio: AudioConfig) -> Callable[[Tensor], Tensor]:
-    """InverseMelScale and GriffinLim as a user would write them, a batch at a time."""
-    inverse = torchaudio.transforms.InverseMelScale(audio.n_freqs, **mel_settings(audio))
+    """InverseMelScale and GriffinLim as a user would write them, a batch at a time.
+
+    Where the default driver fails, on a bank of less than full rank, with the one that does not.
+    """
+    full = int(torch.linalg.matrix_rank(mel_filterbank(audio))) == audio.n_mels
+    driver = "gels" if full else "gelsd"
+    inverse = torchaudio.transforms.InverseMelScale(audio.n_freqs, driver=driver, **mel_settings(audio))
     griffin_lim = torchaudio.transforms.GriffinLim(
         audio.n_fft, hop_length=audio.hop_length, power=audio.power, length=audio.clip_samples
     )

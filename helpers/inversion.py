@@ -11,7 +11,7 @@ from helpers.magnitudes import least_squares, likely_spectrogram, nnls
 from helpers.phase import griffin_lim, modulus, phase_start, spectrum
 
 METHODS = ("learned", "joint", "nnls", "inverse_mel_scale")
-ITERATIONS = 12  # 50 times real time at the longest preset, on one CPU core
+ITERATIONS = 12  # some 50 times real time at the longest preset, on one CPU core
 CLIPS_AT_ONCE = 64  # bounds the memory, whatever the number of sounds
 BINS_AT_ONCE = 2**19  # of the spectrograms that Griffin-Lim works on: on a CPU they stay in its cache
 EDGE_FADE_S = 0.005

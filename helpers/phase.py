@@ -11,7 +11,7 @@ from helpers.magnitudes import band_gains
 
 MOMENTUM = 0.99  # of the phase (Perraudin et al. 2013, Fast Griffin-Lim)
 FREEDOM = 0.9  # of the magnitudes within a mel band: 0 keeps those given, 1 takes those of the waveform so far
-HANN_WIDTH = 0.25645  # of a Hann window as a Gaussian: gamma / length² (Průša et al. 2017, table I)
+HANN_WIDTH = 0.25645  # of a Hann window as a Gaussian: gamma / length² (Průša, Balazs and Søndergaard 2017)
 NEIGHBOURS = 4  # bins to either side whose phases a bin is asked to agree with: a Hann window's main lobe
 FOLLOWED = 1e-3  # of a frame's magnitude, below which the frame before it says nothing of its phase
 
