@@ -15,7 +15,7 @@ from helpers.config import AudioConfig
 from helpers.features import mel_filterbank
 
 SHOWN_RANGE_DB = 80
-LARGEST_DIFFERENCE_DB = 20
+LARGEST_DIFFERENCE_DB = 10
 HERTZ_TICKS = (100, 300, 1_000, 3_000, 10_000)
 LARGEST_SIDE_INCHES = 40
 REPLACED = "\N{REPLACEMENT CHARACTER}"
