@@ -52,6 +52,27 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     os.replace(partial, path)
 
 
+def save_network(path: Path, network: nn.Module, note: dict[str, str]) -> None:
+    """Write a network's weights with a note of what it was trained on."""
+    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    write_atomically(path, lambda partial: save_file(tensors, partial, note))
+
+
+def load_network(path: Path, network: nn.Module, note: dict[str, str] | None = None) -> nn.Module | None:
+    """The network, ready to use, with the weights that `save_network` wrote, with the same note if one is given.
+
+    None where there is no such file, or it is damaged or of another network.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            if note is not None and file.metadata() != note:
+                return None
+        network.load_state_dict(load_file(path))
+    except (OSError, safetensors.SafetensorError, RuntimeError):
+        return None
+    return network.eval()
+
+
 def save_checkpoint(state: dict, folder: Path, step: int) -> Path:
     """Write step-<step>.pt so that a kill at any moment leaves the older ones whole; drop all but the newest two.
 

@@ -21,12 +21,12 @@ def fidelity(copies: Tensor, originals: Tensor, audio: AudioConfig) -> dict[str,
     if not heard.any():
         raise ValueError("every original is silent: there is nothing to be near to")
     copies, originals, extractor = copies[heard], originals[heard], MelExtractor(audio)
-    resolutions = (audio.n_fft // 2, audio.n_fft, 2 * audio.n_fft)
+    pairs = [_magnitudes(copies, originals, n_fft) for n_fft in (audio.n_fft // 2, audio.n_fft, 2 * audio.n_fft)]
     values = (
-        spectral_convergence(*_magnitudes(copies, originals, audio.n_fft)),
+        spectral_convergence(*pairs[1]),
         (extractor(copies) - extractor(originals)).abs().mean(dim=(1, 2)),
-        log_spectral_distance(*_magnitudes(copies, originals, audio.n_fft)),
-        sum(_distance(*_magnitudes(copies, originals, n_fft)) for n_fft in resolutions) / len(resolutions),
+        log_spectral_distance(*pairs[1]),
+        sum(_distance(*pair) for pair in pairs) / len(pairs),
     )
     return {name: float(value.mean()) for name, value in zip(FIDELITY, values, strict=True)}
 

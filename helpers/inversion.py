@@ -8,7 +8,7 @@ from helpers.config import AudioConfig, ConfigError
 from helpers.features import expand, mel_filterbank
 from helpers.magnitude_net import MagnitudeNet
 from helpers.magnitudes import least_squares, likely_spectrogram, nnls
-from helpers.phase import griffin_lim, modulus, phase_start, spectrum
+from helpers.phase import griffin_lim, modulus, phase_start, raised, spectrum
 
 METHODS = ("learned", "joint", "nnls", "inverse_mel_scale")
 ITERATIONS = 12  # some 50 times real time at the longest preset, on one CPU core
@@ -95,9 +95,9 @@ def match_loudness(waveforms: Tensor, mel: Tensor, bank: Tensor, audio: AudioCon
     mel (B, n_mels, n_frames), bank (n_freqs, n_mels). Never by more than LOUDER_AT_MOST: what the phase has cancelled
     is not to be shouted.
     """
-    own = modulus(spectrum(waveforms, audio)).pow(audio.power) @ bank  # (B, n_frames, n_mels)
+    own = raised(modulus(spectrum(waveforms, audio)), audio.power) @ bank  # (B, n_frames, n_mels)
     ratio = mel.sum(dim=(1, 2)) / own.sum(dim=(1, 2)).clamp_min(1e-12)
-    return waveforms * ratio.pow(1 / audio.power).clamp_max(LOUDER_AT_MOST)[:, None]
+    return waveforms * raised(ratio, 1 / audio.power).clamp_max(LOUDER_AT_MOST)[:, None]
 
 
 def fade_end(waveforms: Tensor, n_samples: int) -> Tensor:

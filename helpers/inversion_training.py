@@ -6,18 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import safetensors
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from helpers.audit import n_workers
-from helpers.checkpoints import write_atomically
+from helpers.checkpoints import load_network, save_network
 from helpers.config import AudioConfig
 from helpers.dataset import ClipCache
 from helpers.features import compress, expand
 from helpers.magnitude_net import MagnitudeNet
-from helpers.phase import modulus, spectrum
+from helpers.phase import modulus, raised, spectrum
 from helpers.runtime import pick_precision
 
 STEPS = 1_200
@@ -55,8 +53,7 @@ def open_magnitude_net(
     network = train_magnitude_net(waveforms[n_checked:], clips.audio, steps, device=device, progress=progress)
     if not pays(network, waveforms[:n_checked]):
         return None
-    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
-    write_atomically(path, lambda partial: save_file(tensors, partial, note))
+    save_network(path, network, note)
     return network
 
 
@@ -65,15 +62,7 @@ def load_magnitude_net(path: Path, audio: AudioConfig, note: dict[str, str] | No
 
     None where there is none, or it is damaged: without it the inversion is "joint".
     """
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            if note is not None and file.metadata() != note:
-                return None
-        network = MagnitudeNet(audio)
-        network.load_state_dict(load_file(path))
-    except (OSError, safetensors.SafetensorError, RuntimeError):
-        return None
-    return network.eval()
+    return load_network(path, MagnitudeNet(audio), note)
 
 
 def read_waveforms(clips: ClipCache, seconds: float = SECONDS_READ, seed: int = 0) -> Tensor:
@@ -111,7 +100,7 @@ def train_magnitude_net(
         magnitude, mel = _draw_batch(waveforms, short, network.bank, rng)
         with torch.autocast(**amp):
             found = network(mel)
-        loss = magnitude_loss((found + TINY).pow(1 / audio.power), magnitude)
+        loss = magnitude_loss(raised(found + TINY, 1 / audio.power), magnitude)
         optimiser.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -123,9 +112,7 @@ def train_magnitude_net(
 @torch.no_grad()
 def pays(network: MagnitudeNet, waveforms: Tensor) -> bool:
     """Whether a network is nearer to the magnitudes of clips (N, clip_samples) than one that was not trained."""
-    audio = network.audio
-    losses = [_loss_on(model, waveforms) for model in (network, MagnitudeNet(audio))]
-    return losses[0] < losses[1]
+    return _loss_on(network, waveforms) < _loss_on(MagnitudeNet(network.audio), waveforms)
 
 
 def magnitude_loss(found: Tensor, magnitude: Tensor) -> Tensor:
@@ -140,10 +127,16 @@ def magnitude_loss(found: Tensor, magnitude: Tensor) -> Tensor:
 def _loss_on(network: MagnitudeNet, waveforms: Tensor) -> float:
     audio, total = network.audio, 0.0
     for part in waveforms.split(BATCH_SIZE):
-        magnitude = modulus(spectrum(part, audio)).transpose(1, 2)
-        mel = expand(compress(network.bank.T @ magnitude.pow(audio.power), audio), audio)
-        total += len(part) * float(magnitude_loss((network(mel) + TINY).pow(1 / audio.power), magnitude))
+        magnitude, compressed = _pair(part, audio, network.bank)
+        found = network(expand(compressed, audio))
+        total += len(part) * float(magnitude_loss(raised(found + TINY, 1 / audio.power), magnitude))
     return total
+
+
+def _pair(waveforms: Tensor, audio: AudioConfig, bank: Tensor) -> tuple[Tensor, Tensor]:
+    """Magnitudes (B, n_freqs, n_frames) and compressed mels (B, n_mels, n_frames) of waveforms, by one STFT."""
+    magnitude = modulus(spectrum(waveforms, audio)).transpose(1, 2)
+    return magnitude, compress(bank.T @ raised(magnitude, audio.power), audio)
 
 
 def _draw_batch(waveforms: Tensor, audio: AudioConfig, bank: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -153,8 +146,7 @@ def _draw_batch(waveforms: Tensor, audio: AudioConfig, bank: Tensor, rng: torch.
     parts = torch.stack([waveforms[r, s : s + audio.clip_samples] for r, s in zip(rows, starts, strict=True)])
     decibels = QUIETEST_DB + (LOUDEST_DB - QUIETEST_DB) * torch.rand((BATCH_SIZE, 1), generator=rng)
     parts = parts * (10 ** (decibels / 20)).to(parts.device)
-    magnitude = modulus(spectrum(parts, audio)).transpose(1, 2)
-    compressed = compress(bank.T @ magnitude.pow(audio.power), audio)
+    magnitude, compressed = _pair(parts, audio, bank)
     if audio.compression == "log" and torch.rand((), generator=rng) < 0.5:
         amount = MEL_NOISE * torch.rand((BATCH_SIZE, 1, 1), generator=rng)
         compressed = compressed + (amount * torch.randn(compressed.shape, generator=rng)).to(parts.device)

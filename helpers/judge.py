@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import safetensors
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from helpers.augment import augment
-from helpers.checkpoints import write_atomically
+from helpers.checkpoints import load_network, save_network
 from helpers.config import AudioConfig
 from helpers.dataset import ClipCache, fit_to
 from helpers.features import MelExtractor, Normaliser
@@ -101,22 +99,9 @@ def open_judge(path: Path, clips: ClipCache, steps: int = JUDGE_STEPS, progress:
     clips must hold the features that every recipe is judged in.
     """
     note, normaliser = {"clips": clips.key, "steps": str(steps)}, fit_to(clips)
-    network = _read_network(path, note, len(clips.classes), clips.audio.n_mels)
-    if network is not None:
-        return Judge(network.eval(), MelExtractor(clips.audio), normaliser)
+    network = JudgeNetwork(len(clips.classes), clips.audio.n_mels).to(memory_format=torch.channels_last)
+    if load_network(path, network, note) is not None:
+        return Judge(network, MelExtractor(clips.audio), normaliser)
     judge = train_judge(*clips.split("train"), len(clips.classes), clips.audio, normaliser, steps, progress=progress)
-    tensors = {name: value.contiguous() for name, value in judge.network.state_dict().items()}
-    write_atomically(path, lambda partial: save_file(tensors, partial, note))
+    save_network(path, judge.network, note)
     return judge
-
-
-def _read_network(path: Path, note: dict[str, str], n_classes: int, n_mels: int) -> JudgeNetwork | None:
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            if file.metadata() != note:
-                return None
-        network = JudgeNetwork(n_classes, n_mels).to(memory_format=torch.channels_last)
-        network.load_state_dict(load_file(path))
-        return network
-    except (OSError, safetensors.SafetensorError, RuntimeError):
-        return None  # absent or damaged: trained again

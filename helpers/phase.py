@@ -1,6 +1,7 @@
 """Phase for magnitudes: a start that follows their gradients, then fast Griffin-Lim, batched."""
 
 import math
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -18,7 +19,7 @@ FOLLOWED = 1e-3  # of a frame's magnitude, below which the frame before it says 
 
 def spectrum(waveforms: Tensor, audio: AudioConfig) -> Tensor:
     """The STFT (B, n_frames, n_freqs) of waveforms (B, clip_samples), around which is silence, as in MelExtractor."""
-    window = torch.hann_window(audio.n_fft, device=waveforms.device)
+    window, _ = _window_and_weight(audio, waveforms.device)
     found = torch.stft(
         waveforms, audio.n_fft, audio.hop_length, window=window, pad_mode="constant", return_complex=True
     )
@@ -30,11 +31,17 @@ def waveforms_of(frames: Tensor, audio: AudioConfig) -> Tensor:
 
     In two thirds of its time: no transposed copies, and no search for samples that no window covers.
     """
-    window = torch.hann_window(audio.n_fft, device=frames.device)
+    window, weight = _window_and_weight(audio, frames.device)
     added = _overlap_add(torch.fft.irfft(frames, audio.n_fft) * window, audio.hop_length)
-    weight = _overlap_add(window.square().expand(1, audio.n_frames, -1), audio.hop_length)
     clip = slice(audio.n_fft // 2, audio.n_fft // 2 + audio.clip_samples)
     return added[:, clip] / weight[:, clip]
+
+
+@lru_cache(maxsize=8)
+def _window_and_weight(audio: AudioConfig, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The window (n_fft,), and what its square adds up to over the frames of a clip: the same in every iteration."""
+    window = torch.hann_window(audio.n_fft, device=device)
+    return window, _overlap_add(window.square().expand(1, audio.n_frames, -1), audio.hop_length)
 
 
 def _overlap_add(frames: Tensor, hop: int) -> Tensor:
