@@ -43,8 +43,8 @@ def test_a_sine_survives_at_its_pitch_and_level(audio, method, hertz):
     back = inverter(audio, method)(MelExtractor(audio)(waveform))
     assert back.shape == (1, audio.clip_samples)
     assert peak_bin(back[0], audio) == pytest.approx(hertz * audio.n_fft / audio.sample_rate, abs=1)
-    middle = slice(audio.n_fft, -audio.n_fft)
-    assert level_db(back[0, middle].numpy()) == pytest.approx(level_db(waveform[0, middle].numpy()), abs=3)
+    middle, most = slice(audio.n_fft, -audio.n_fft), 3 if method == "inverse_mel_scale" else 2
+    assert level_db(back[0, middle].numpy()) == pytest.approx(level_db(waveform[0, middle].numpy()), abs=most)
 
 
 @SETTINGS
@@ -143,6 +143,15 @@ def test_keeping_the_mel_comes_nearer_to_it_than_magnitudes_that_are_fixed(audio
         assert max(errors["joint"], errors["learned"]) < 0.9 * min(errors["nnls"], errors["inverse_mel_scale"]), (
             errors
         )
+
+
+@SETTINGS
+def test_a_click_at_the_very_start_comes_back_far_nearer_than_by_the_first_systems_way(audio):
+    click = torch.zeros(1, audio.clip_samples)
+    click[:, :100] = 0.8 * torch.exp(-torch.arange(100) / 20.0)
+    mel = MelExtractor(audio)(click)
+    errors = {method: mel_error(inverter(audio, method)(mel), click, audio) for method in METHODS}
+    assert max(errors["joint"], errors["learned"]) < 0.3 * errors["inverse_mel_scale"], errors
 
 
 @EACH
