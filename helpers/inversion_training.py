@@ -44,9 +44,10 @@ def open_magnitude_net(
     """
     note = {"clips": clips.key, "steps": str(steps)}
     network = load_magnitude_net(path, clips.audio, note)
-    if network is not None or not steps:
+    if network is not None:
         return network
-    waveforms = read_waveforms(clips)
+    path.unlink(missing_ok=True)  # of other clips or settings: 03_train would take it for this run's
+    waveforms = read_waveforms(clips) if steps else ()
     if len(waveforms) < FEWEST_CLIPS:
         return None
     n_checked = len(waveforms) // 10

@@ -117,6 +117,14 @@ def test_damage_is_mended_by_training_again(many_clips, tiny_audio, tmp_path):
     assert load_file(path)
 
 
+def test_a_network_of_other_clips_or_settings_does_not_stay_behind(clips, many_clips, tiny_audio, tmp_path):
+    path = tmp_path / "inversion.safetensors"
+    for another in ({"clips": clips, "steps": 60}, {"clips": many_clips, "steps": 0}):
+        assert open_magnitude_net(path, many_clips, steps=60) is not None
+        assert open_magnitude_net(path, **another) is None
+        assert load_magnitude_net(path, tiny_audio) is None
+
+
 def test_there_is_none_without_steps_or_where_it_does_not_pay(clips, many_clips, tiny_audio, tmp_path):
     path = tmp_path / "inversion.safetensors"
     assert open_magnitude_net(path, many_clips, steps=0) is None
