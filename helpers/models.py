@@ -100,25 +100,31 @@ class ProjectionDiscriminator(nn.Module):
         self.blocks = nn.ModuleList(
             _DownBlock(n_in, n_out) for n_in, n_out in zip(widths[:-1], widths[1:], strict=True)
         )
-        self.last = nn.Conv2d(widths[-1] + 1, widths[-1], 3, padding=1)
+        self.last = nn.Conv2d(widths[-1], widths[-1], 3, padding=1)
+        self.from_spread = nn.Linear(1, widths[-1], bias=False)
         n_features = widths[-1] * (n_mels // 16)  # time is averaged away, frequency is kept
         self.head = nn.Linear(n_features, 1)
         self.projection = nn.Linear(n_classes, n_features, bias=False)
         self.classifier = nn.Linear(n_features, n_classes)
         keep_scale(self)
+        nn.init.normal_(self.from_spread.weight, std=0.1)  # what a channel of it would add at first
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Spectrograms (B, 1, n_mels, n_frames) and one-hot labels (B, n_classes) to logits (B,)."""
         return self.judge(x, y)[0]
 
-    def judge(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """The same, and the logits (B, n_classes) of the class that is heard, which y does not enter."""
+    def judge(self, x: Tensor, y: Tensor, n_batches: int = 1) -> tuple[Tensor, Tensor]:
+        """The same, and the logits (B, n_classes) of the class that is heard, which y does not enter.
+
+        x may hold several batches of equal size, one after another: no clip is compared with those of another.
+        """
         h = self.stem(x)  # (B, C, H/2, W/2)
         for block in self.blocks:
             h = block(h)  # (B, 2C, H/2, W/2) and so on, to (B, 8C, H/16, W/16)
         h = F.leaky_relu(h, 0.2)
         heard = self.classifier(h.mean(dim=3).flatten(1))
-        h = F.leaky_relu(self.last(with_class_spread(h, y)), 0.2)
+        spread = self.from_spread(class_spread(h, y, n_batches))[:, :, None, None]  # (B, 8C, 1, 1)
+        h = F.leaky_relu(self.last(h) + spread, 0.2)
         h = h.mean(dim=3).flatten(1)  # (B, 8C · H/16)
         match = (self.projection(y) * h).sum(dim=1) / math.sqrt(h.shape[1])
         return self.head(h).squeeze(1) + match, heard
@@ -137,20 +143,20 @@ def pixel_norm(x: Tensor) -> Tensor:
     return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + 1e-8)
 
 
-def with_class_spread(x: Tensor, y: Tensor) -> Tensor:
-    """Append one channel with the mean standard deviation over the batch's clips of the same class.
+def class_spread(x: Tensor, y: Tensor, n_batches: int = 1) -> Tensor:
+    """Mean standard deviation over the clips of the same class, (B, C, H, W), one-hot (B, n_classes) to (B, 1).
 
-    (B, C, H, W), one-hot (B, n_classes) to (B, C + 1, H, W). ProGAN's batch statistic (Karras et al. 2018, sec. 3)
-    within classes: where a single class has collapsed to one sound, it becomes easy to see. Alone in its class: 0.
+    ProGAN's batch statistic (Karras et al. 2018, sec. 3) within classes: where a single class has collapsed to one
+    sound, it becomes easy to see. Alone in its class: 0. Of n_batches one after another, each is taken by itself.
     """
     with torch.autocast(x.device.type, enabled=False):  # squares need their digits
-        same = y.float() @ y.float().T  # (B, B)
+        batch = torch.arange(n_batches, device=x.device).repeat_interleave(len(x) // n_batches)
+        same = (y.float() @ y.float().T) * (batch[:, None] == batch)  # (B, B)
         share = same / same.sum(dim=1, keepdim=True)
         flat = x.flatten(1).float()
         flat = flat - flat.mean(dim=0)
         variance = share @ flat.square() - (share @ flat).square()  # (B, C · H · W)
-        spread = (variance.clamp_min(0) + 1e-8).sqrt().mean(dim=1).to(x.dtype)
-    return torch.cat([x, spread[:, None, None, None].expand(-1, 1, *x.shape[2:])], dim=1)
+        return (variance.clamp_min(0) + 1e-8).sqrt().mean(dim=1, keepdim=True).to(x.dtype)
 
 
 def make_generator(model: ModelConfig, audio: AudioConfig, n_classes: int) -> nn.Module:

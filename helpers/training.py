@@ -189,11 +189,12 @@ class _Trainer:
         train, players = self.config.train, self.players
         real, y = self.dataset.batch(draw_items(self.dataset, train, self.step, self.rng))
         real, y = real.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
-        z = torch.randn((2, len(y), self.config.model.z_dim), generator=self.rng).to(self.device)
+        z = torch.randn((len(y), self.config.model.z_dim), generator=self.rng).to(self.device)
         augmented = functools.partial(augment, names=train.augmentations, silence=self.silence, generator=self.rng)
         players.generator.train()
-        losses = train_step_d(players, real, y, z[0], augmented, train, self.step)
-        losses |= train_step_g(players, y, z[1], augmented, train)
+        made = players.make(z, y)
+        losses = train_step_d(players, real, made, y, augmented, train, self.step)
+        losses |= train_step_g(players, made, y, augmented, train)
         if train.ema_half_life_images:
             half_life = min(train.ema_half_life_images, AVERAGE_RAMP * (self.step + 1) * train.batch_size)
             update_average(players.average, players.generator, 0.5 ** (train.batch_size / half_life))
@@ -212,7 +213,13 @@ class _Trainer:
                 f"{self.folder} was trained with other settings ({'; '.join(differences)}): use them again, choose "
                 "another run folder, or start over with restart=True"
             )
-        self.players.load(state["players"])
+        try:
+            self.players.load(state["players"])
+        except (KeyError, ValueError, RuntimeError) as error:
+            raise CheckpointError(
+                f"the checkpoints of {self.folder} are of networks that this version does not build: use the version "
+                "that began the run, choose another run folder, or start over with restart=True"
+            ) from error
         self.rng.set_state(state["rng"])
         self.step, self.seconds = state["step"], state["seconds"]
         drop_lines_after(self.folder / "metrics.jsonl", self.step)

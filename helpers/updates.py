@@ -34,10 +34,15 @@ class Players:
         if compiled:
             self.generate, self.judge = torch.compile(self.generate), torch.compile(self.judge)
 
-    def _judge(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor | None]:
+    def make(self, z: Tensor, y: Tensor) -> Tensor:
+        """Sounds (B, 1, H, W) of latents z (B, z_dim) and labels y (B, n_classes), for one update of each player."""
+        with torch.autocast(**self.amp):
+            return self.generate(z, y)
+
+    def _judge(self, x: Tensor, y: Tensor, n_batches: int = 1) -> tuple[Tensor, Tensor | None]:
         """Logits (B,), and those of the class that is heard (B, n_classes) where there is a head for it."""
         if isinstance(self.discriminator, ProjectionDiscriminator):
-            return self.discriminator.judge(x, y)
+            return self.discriminator.judge(x, y, n_batches)
         return self.discriminator(x, y), None
 
     def state(self) -> dict:
@@ -55,22 +60,23 @@ class Players:
 
 
 def train_step_d(
-    players: Players, real: Tensor, y: Tensor, z: Tensor, augmented: Callable, train: TrainConfig, step: int
+    players: Players, real: Tensor, made: Tensor, y: Tensor, augmented: Callable, train: TrainConfig, step: int
 ) -> dict[str, Tensor]:
-    """One update of the discriminator on real (B, 1, H, W), labels y (B, n_classes), latents z (B, z_dim)."""
-    with torch.no_grad(), torch.autocast(**players.amp):
-        fake = players.generate(z, y)
+    """One update of the discriminator on real and made (B, 1, H, W), both of labels y (B, n_classes)."""
     with torch.autocast(**players.amp):
-        real_logits, heard = players.judge(augmented(real), y)
-        loss = discriminator_loss(real_logits, players.judge(augmented(fake), y)[0])
+        shown = torch.cat([augmented(real), augmented(made.detach())])  # (2B, 1, H, W): one pass costs less than two
+        logits, heard = players.judge(shown, torch.cat([y, y]), 2)
+        loss = discriminator_loss(*logits.chunk(2))
     losses = {"loss_d": loss.detach()}
     if train.class_weight:
-        loss_class = class_loss(heard, y)  # of real clips only: made ones would teach it their faults
+        loss_class = class_loss(heard[: len(y)], y)  # of real clips only: made ones would teach it their faults
         loss = loss + loss_class
         losses["loss_class"] = loss_class.detach()
     if train.r1_gamma > 0 and step % train.r1_every == 0:
         shown = augmented(real).detach().requires_grad_()
-        penalty = r1_penalty(players.discriminator(shown, y), shown)  # in fp32: fp16 loses its gradient
+        with torch.autocast(**(players.amp | {"enabled": players.amp["dtype"] is torch.bfloat16})):
+            logits = players.discriminator(shown, y)
+        penalty = r1_penalty(logits, shown)  # in fp32 instead of fp16, which loses its gradient
         loss = loss + train.r1_gamma * train.r1_every * penalty
         losses["r1"] = penalty.detach()
     _update(players.optimiser_d, players.scaler, loss)
@@ -78,12 +84,12 @@ def train_step_d(
 
 
 def train_step_g(
-    players: Players, y: Tensor, z: Tensor, augmented: Callable, train: TrainConfig
+    players: Players, made: Tensor, y: Tensor, augmented: Callable, train: TrainConfig
 ) -> dict[str, Tensor]:
-    """One update of the generator for labels y (B, n_classes) and latents z (B, z_dim)."""
+    """One update of the generator by what it made (B, 1, H, W) of labels y (B, n_classes)."""
     players.discriminator.requires_grad_(False)
     with torch.autocast(**players.amp):
-        logits, heard = players.judge(augmented(players.generate(z, y)), y)
+        logits, heard = players.judge(augmented(made), y)
         loss = generator_loss(logits)
     losses = {"loss_g": loss.detach()}
     if train.class_weight:
@@ -132,7 +138,7 @@ def with_own_statistics(generator: nn.Module, n_classes: int) -> nn.Module:
 
 
 def _adam(network: nn.Module, learning_rate: float, train: TrainConfig) -> torch.optim.Adam:
-    return torch.optim.Adam(network.parameters(), lr=learning_rate, betas=(train.beta1, train.beta2), eps=1e-8)
+    return torch.optim.Adam(network.parameters(), learning_rate, (train.beta1, train.beta2), eps=1e-8, fused=True)
 
 
 def _update(optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler, loss: Tensor) -> None:

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from helpers.config import AudioConfig, ModelConfig
 from helpers.losses import class_loss, discriminator_loss, generator_loss
-from helpers.models import make_discriminator, make_generator, pixel_norm, with_class_spread
+from helpers.models import class_spread, make_discriminator, make_generator, pixel_norm
 
 N_CLASSES = 3
 RECIPES = ("baseline", "modern")
@@ -116,28 +116,36 @@ def test_pixel_norm_gives_every_place_a_root_mean_square_of_1():
 
 def test_the_class_spread_is_the_mean_deviation_within_a_class():
     x, y = torch.randn(8, 3, 4, 5), labels_of(0, 1, 0, 1, 1, 0, 0, 2)
-    seen = with_class_spread(x, y)
-    assert seen.shape == (8, 4, 4, 5)
-    assert torch.equal(seen[:, :3], x)
+    spread = class_spread(x, y)
+    assert spread.shape == (8, 1)
     for rows in ([0, 2, 5, 6], [1, 3, 4]):
         expected = float(x[rows].std(dim=0, unbiased=False).mean())
-        torch.testing.assert_close(seen[rows, 3], torch.full((len(rows), 4, 5), expected), rtol=1e-4, atol=1e-5)
-    assert float(seen[7, 3].max()) < 1e-3  # alone in its class
+        torch.testing.assert_close(spread[rows], torch.full((len(rows), 1), expected), rtol=1e-4, atol=1e-5)
+    assert float(spread[7]) < 1e-3  # alone in its class
 
 
 def test_one_class_that_has_collapsed_is_told_of_it():
     x, y = torch.randn(8, 3, 4, 5), labels_of(0, 0, 0, 0, 1, 1, 1, 1)
     x[4:] = x[4]
-    spread = with_class_spread(x, y)[:, 3, 0, 0]
+    spread = class_spread(x, y)
     assert bool((spread[:4] > 0.1).all()) and bool((spread[4:] < 1e-3).all())
 
 
 def test_the_class_spread_keeps_its_digits_in_half_precision():
     x, y = 100 + torch.randn(8, 3, 4, 5), labels_of(0, 0, 0, 0, 1, 1, 1, 1)
     with torch.autocast("cpu", torch.bfloat16):
-        torch.testing.assert_close(
-            with_class_spread(x, y), with_class_spread(x.double(), y).float(), rtol=1e-3, atol=0
-        )
+        torch.testing.assert_close(class_spread(x, y), class_spread(x.double(), y).float(), rtol=1e-3, atol=0)
+
+
+def test_batches_one_after_another_are_judged_as_if_each_were_alone():
+    _, discriminator = make_players("modern")
+    batches, y = torch.randn(2, 8, 1, 64, 64), labels_of(0, 1, 0, 1, 1, 0, 0, 2)
+    batches[1] *= 0.1
+    logits, heard = discriminator.judge(batches.flatten(0, 1), torch.cat([y, y]), 2)
+    alone = [discriminator.judge(batch, y) for batch in batches]
+    torch.testing.assert_close(logits, torch.cat([one[0] for one in alone]))
+    torch.testing.assert_close(heard, torch.cat([one[1] for one in alone]))
+    assert not torch.allclose(logits, discriminator.judge(batches.flatten(0, 1), torch.cat([y, y]))[0])
 
 
 def test_spectral_norm_keeps_the_largest_singular_value_at_about_1():

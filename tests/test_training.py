@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from helpers import training, updates
-from helpers.checkpoints import CheckpointError, load_newest_checkpoint
+from helpers.checkpoints import CheckpointError, load_newest_checkpoint, save_checkpoint
 from helpers.config import ConfigError, ModelConfig, TrainConfig
 from helpers.diagnosis import TrainingWarning
 from helpers.records import append_metrics, read_metrics
@@ -330,6 +330,15 @@ def test_other_recordings_are_not_trained_on_in_the_same_run(train, tiny_run):
     other = dataclasses.replace(config, data=dataclasses.replace(config.data, digest="0123456789ab"))
     with pytest.raises(CheckpointError, match=r"data\.digest '.*', not '0123456789ab'"):
         train(other, steps=4)
+
+
+def test_networks_of_another_version_are_refused_with_the_way_out(train, tiny_run, tmp_path):
+    train(tiny_run(), steps=1)
+    state = checkpoint(tmp_path)
+    state["players"]["discriminator"]["another.weight"] = torch.zeros(1)
+    save_checkpoint(state, tmp_path / "run" / "checkpoints", 1)
+    with pytest.raises(CheckpointError, match=r"networks that this version does not build.*restart=True"):
+        train(tiny_run(), steps=2)
 
 
 def test_compiled_networks_train_as_the_others_do(datasets, tiny_run, tmp_path):

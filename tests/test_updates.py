@@ -68,11 +68,12 @@ def test_each_step_moves_its_own_player_in_every_precision(tiny_run, datasets, r
         return augment(x, config.train.augmentations, silence, rng)
 
     before = snapshot(players.generator), snapshot(players.discriminator)
-    losses = updates.train_step_d(players, real, y, torch.randn(4, 8), augmented, config.train, 0)
+    made = players.make(torch.randn(4, 8), y)
+    losses = updates.train_step_d(players, real, made, y, augmented, config.train, 0)
     assert changed(before[1], players.discriminator) and not changed(before[0], players.generator)
     assert ("r1" in losses) == ("loss_class" in losses) == (recipe == "modern")
     between = snapshot(players.discriminator)
-    losses |= updates.train_step_g(players, y, torch.randn(4, 8), augmented, config.train)
+    losses |= updates.train_step_g(players, made, y, augmented, config.train)
     assert changed(before[0], players.generator) and not changed(between, players.discriminator)
     assert all(bool(torch.isfinite(loss)) for loss in losses.values())
     assert all(weight.requires_grad for weight in players.discriminator.parameters())
@@ -84,9 +85,9 @@ def test_the_penalty_is_taken_at_every_nth_step(tiny_run, dataset):
     config = tiny_run(r1_every=3)
     players = Players(config, 3, CPU, "fp32")
     real, y = dataset.batch(torch.arange(4))
+    made = players.make(torch.randn(4, 8), y)
     penalised = [
-        "r1" in updates.train_step_d(players, real, y, torch.randn(4, 8), lambda x: x, config.train, step)
-        for step in range(7)
+        "r1" in updates.train_step_d(players, real, made, y, lambda x: x, config.train, step) for step in range(7)
     ]
     assert penalised == [True, False, False, True, False, False, True]
 
@@ -98,7 +99,8 @@ def test_the_discriminator_learns_to_tell_noise_from_sounds(tiny_run, datasets, 
     real, y = data.batch(torch.arange(0, 21, 2))
     losses = []
     for step in range(60):
-        found = updates.train_step_d(players, real, y, torch.randn(11, 8), lambda x: x, config.train, step)
+        made = players.make(torch.randn(11, 8), y)
+        found = updates.train_step_d(players, real, made, y, lambda x: x, config.train, step)
         losses.append(float(found["loss_d"]))
     assert losses[-1] < 0.5 * losses[0]
 
