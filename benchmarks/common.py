@@ -1,6 +1,8 @@
-"""What the benchmarks share: recordings, configurations fitted to them, and one judge for all."""
+"""What the benchmarks share: recordings, configurations fitted to them, one judge for all, turns, tables."""
 
 import dataclasses
+import time
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -62,3 +64,26 @@ class Bench:
         """The network of the inversion, trained on the training split in the features of a configuration."""
         path = self.folder / f"inversion-{config.model.recipe}.safetensors"
         return open_magnitude_net(path, self.clips(config), progress=progress_bar)
+
+
+def take_turns(
+    functions: dict[str, Callable], rounds: int, calls: int = 1, wait: Callable = lambda: None
+) -> dict[str, list[float]]:
+    """Seconds a call of each function, `rounds` numbers each, a mean of so many calls in a row: all in turns, so that
+    a slow moment of the machine meets all of them. wait is called before the clock is read."""
+    seconds = {name: [] for name in functions}
+    for _ in range(rounds):
+        for name, function in functions.items():
+            wait()
+            begun = time.perf_counter()
+            for _ in range(calls):
+                function()
+            wait()
+            seconds[name].append((time.perf_counter() - begun) / calls)
+    return seconds
+
+
+def markdown_table(rows: Sequence[dict[str, str]]) -> str:
+    """Dictionaries with the same keys as a table."""
+    lines = [f"| {' | '.join(rows[0])} |", f"|{'---|' * len(rows[0])}"]
+    return "\n".join(lines + [f"| {' | '.join(row.values())} |" for row in rows])

@@ -1,6 +1,8 @@
-"""Audio files and waveforms: read anything as mono at one rate, write WAV, level, silence, slices."""
+"""Audio files and waveforms: read anything as mono at one rate, whole or in blocks, write WAV, level, silence."""
 
+import contextlib
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +15,7 @@ import torchaudio
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 SILENT_DB = -200.0  # stands for minus infinity
 TRIM_FADE_S = 0.005
+BLOCK_VALUES = 2**21  # read at a time, of all channels: 8 MiB
 
 
 class AudioError(ValueError):
@@ -29,31 +32,63 @@ class SourceInfo:
 
 
 def read_audio(path: Path, sample_rate: int) -> tuple[np.ndarray, SourceInfo]:
-    """Read any audio file as mono at `sample_rate`.
+    """Read any audio file as mono at `sample_rate`, whole.
 
     Returns the waveform, float32 of shape (n_samples,) in about [-1, 1], and what the file was.
     Raises AudioError if the file is empty, no audio, damaged, or holds values that are not finite.
     """
-    try:
-        with open(path, "rb") as file:  # opened here: libsndfile takes no name that is not valid UTF-8
-            samples, rate = soundfile.read(file, dtype="float32", always_2d=True)  # (n_samples, n_channels)
-    except (soundfile.SoundFileError, OSError, RuntimeError, ValueError) as error:
-        raise AudioError(_reason(path, error)) from error
-    if samples.shape[0] == 0:
-        raise AudioError("holds no samples")
-    if not np.isfinite(samples).all():
-        raise AudioError("holds samples that are not numbers (NaN or infinite)")
-    info = SourceInfo(rate, samples.shape[1], samples.shape[0] / rate)
-    return resample(samples.mean(axis=1), rate, sample_rate), info
+    info, blocks = stream_audio(path, sample_rate)
+    return np.concatenate(list(blocks)), info
 
 
-def source_rate(path: Path) -> int:
-    """The sample rate of a file in hertz, from its header; AudioError if it has none."""
-    try:
-        with open(path, "rb") as file:
-            return soundfile.info(file).samplerate
-    except (soundfile.SoundFileError, OSError, RuntimeError, ValueError) as error:
-        raise AudioError(_reason(path, error)) from error
+def read_clip(path: Path, sample_rate: int, start: int, n_samples: int) -> np.ndarray:
+    """n_samples from `start` of a file as mono at `sample_rate`, padded with silence; reads no further than needed.
+
+    Raises AudioError as `read_audio` does.
+    """
+    found, position = [], 0
+    for block in stream_audio(path, sample_rate)[1]:
+        found.append(block[max(0, start - position) :])
+        position += len(block)
+        if position >= start + n_samples:
+            break
+    return fit_length(np.concatenate(found), n_samples)
+
+
+def stream_audio(path: Path, sample_rate: int) -> tuple[SourceInfo, Iterator[np.ndarray]]:
+    """What a file is by its header, and its waveform as mono at `sample_rate` in blocks (n,) of bounded size.
+
+    Raises AudioError as `read_audio` does, also while the blocks are read.
+    """
+    info = source_info(path)
+    return info, resample_blocks(_read_blocks(path), info.sample_rate, sample_rate)
+
+
+def resample_blocks(blocks: Iterable[np.ndarray], from_rate: int, to_rate: int) -> Iterator[np.ndarray]:
+    """The blocks (n,) of a waveform, resampled as `resample` does with the whole of it."""
+    if from_rate == to_rate:
+        yield from blocks
+        return
+    step, n_out = (rate // math.gcd(from_rate, to_rate) for rate in (from_rate, to_rate))
+    context = step * (1 + math.ceil((_resampler(from_rate, to_rate).width + step) / step))
+    pending, n_before = np.zeros(0, np.float32), 0  # what is not resampled yet, after n_before samples of context
+    for block in blocks:
+        pending = np.concatenate([pending, block])
+        n_ready = (len(pending) - n_before - context) // step * step
+        if n_ready > 0:
+            known = resample(pending[: n_before + n_ready + context], from_rate, to_rate)
+            first = n_before // step * n_out
+            yield known[first : first + n_ready // step * n_out]
+            kept = min(context, n_before + n_ready)
+            pending, n_before = pending[n_before + n_ready - kept :], kept
+    yield resample(pending, from_rate, to_rate)[n_before // step * n_out :]
+
+
+def source_info(path: Path) -> SourceInfo:
+    """What a file is by its header; AudioError if it has none."""
+    with _as_audio_error(path), open(path, "rb") as file:  # opened here: libsndfile takes only valid UTF-8 as a name
+        header = soundfile.info(file)
+    return SourceInfo(header.samplerate, header.channels, header.frames / header.samplerate)
 
 
 def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
@@ -84,11 +119,6 @@ def level_db(waveform: np.ndarray) -> float:
     return 20 * math.log10(rms) if rms > 0 else SILENT_DB
 
 
-def loudest_db(waveform: np.ndarray, window: int) -> float:
-    """Level of the loudest window of `window` samples: a click in a long silence is not silence."""
-    return float(_window_levels_db(waveform, window).max())
-
-
 def fit_length(waveform: np.ndarray, n_samples: int) -> np.ndarray:
     """Crop at the end, or pad with silence, to exactly n_samples."""
     if len(waveform) >= n_samples:
@@ -111,33 +141,36 @@ def trim_end(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     return trimmed
 
 
-def slice_starts(waveform: np.ndarray, n_samples: int, silence_db: float) -> list[int]:
-    """Where the clips of a long recording begin: back to back, silence left out.
-
-    A clip starts at the first window (an eighth of a clip) louder than silence_db after the clip before.
-    """
-    window = max(1, n_samples // 8)
-    starts, next_free = [], 0
-    for index, level in enumerate(_window_levels_db(waveform, window)):
-        start = index * window
-        if level > silence_db and start >= next_free and (not starts or len(waveform) - start >= n_samples // 2):
-            starts.append(start)
-            next_free = start + n_samples
-    return starts
-
-
-def _window_levels_db(waveform: np.ndarray, window: int) -> np.ndarray:
-    n_windows = max(1, math.ceil(len(waveform) / window))
-    padded = fit_length(waveform, n_windows * window).reshape(n_windows, window)  # (n_windows, window)
-    filled = np.full(n_windows, window)
-    filled[-1] = max(1, len(waveform) - (n_windows - 1) * window)
-    rms = np.sqrt(np.square(padded, dtype=np.float64).sum(axis=1) / filled)
-    return 20 * np.log10(np.maximum(rms, 10 ** (SILENT_DB / 20)))
-
-
 @lru_cache(maxsize=32)
 def _resampler(from_rate: int, to_rate: int) -> torchaudio.transforms.Resample:
     return torchaudio.transforms.Resample(from_rate, to_rate)
+
+
+def _read_blocks(path: Path) -> Iterator[np.ndarray]:
+    """A file's samples as mono, float32, in blocks (n,)."""
+    n_read = 0
+    with _as_audio_error(path), open(path, "rb") as file, soundfile.SoundFile(file) as source:
+        while True:
+            block = source.read(max(1, BLOCK_VALUES // source.channels), dtype="float32", always_2d=True)
+            if not len(block):
+                break
+            if not np.isfinite(block).all():
+                raise AudioError("holds samples that are not numbers (NaN or infinite)")
+            n_read += len(block)
+            yield block.mean(axis=1)  # (n, n_channels) to (n,)
+    if not n_read:
+        raise AudioError("holds no samples")
+
+
+@contextlib.contextmanager
+def _as_audio_error(path: Path):
+    """What a file that cannot be read raises, as AudioError with the reason."""
+    try:
+        yield
+    except AudioError:
+        raise
+    except (soundfile.SoundFileError, OSError, RuntimeError, ValueError) as error:
+        raise AudioError(_reason(path, error)) from error
 
 
 def _reason(path: Path, error: Exception) -> str:

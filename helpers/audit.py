@@ -1,15 +1,14 @@
 """What is in a folder of class folders: one row a file, with what becomes of it and why; training or test."""
 
 import csv
-import dataclasses
 import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import NamedTuple
 
 from helpers import audio as audio_files
 
@@ -21,8 +20,7 @@ class DatasetError(ValueError):
     """A folder or cache that cannot be trained on; the message says why and what to do."""
 
 
-@dataclass(frozen=True)
-class AuditRow:
+class AuditRow(NamedTuple):
     """What became of one file. `status` is kept, silent, too short, unreadable, duplicate, not audio or left out."""
 
     path: str  # relative to the class folders' folder
@@ -59,7 +57,7 @@ def common_sample_rate(folder: Path, n_files: int = 64) -> int:
     rates = Counter()
     for path in paths[:: max(1, len(paths) // n_files)]:
         try:
-            rates[audio_files.source_rate(folder / path)] += 1
+            rates[audio_files.source_info(folder / path).sample_rate] += 1
         except audio_files.AudioError:
             continue  # the audit names it
     return rates.most_common(1)[0][0] if rates else 0
@@ -68,11 +66,10 @@ def common_sample_rate(folder: Path, n_files: int = 64) -> int:
 def write_audit(audit: Iterable[AuditRow], path: Path) -> None:
     """Write the audit as CSV, a row a file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    names = [field.name for field in dataclasses.fields(AuditRow)]
     with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
-        writer.writerow(names)
-        writer.writerows([getattr(row, name) for name in names] for row in audit)
+        writer.writerow(AuditRow._fields)
+        writer.writerows(audit)
 
 
 def summarise_audit(audit: Iterable[AuditRow]) -> Counter:
@@ -102,7 +99,7 @@ def left_out(row: AuditRow, most: float) -> AuditRow:
     """The row of a file that was usable, but is one too many of its class."""
     if row.status not in ("", "kept"):
         return row
-    return dataclasses.replace(row, status="left out", changes="", n_clips=0, why=f"max_clips_per_class is {most}")
+    return row._replace(status="left out", changes="", n_clips=0, why=f"max_clips_per_class is {most}")
 
 
 def plan_files(digests: dict[str, str]) -> list[AuditRow]:
@@ -131,7 +128,7 @@ def split_files(rows: list[AuditRow], holdout: str) -> list[AuditRow]:
     if len(test) == len(kept):
         raise DatasetError(f"holdout {holdout!r} matches every usable file, so none is left for training")
     named = {True: "test", False: "train"}
-    return [dataclasses.replace(row, split=named[row.path in test]) if row.status == "kept" else row for row in rows]
+    return [row._replace(split=named[row.path in test]) if row.status == "kept" else row for row in rows]
 
 
 def nothing_usable(folder: Path, rows: list[AuditRow]) -> str:

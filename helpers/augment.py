@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from helpers.distributed import n_processes, own_share
+
 TIME_SHIFT_SHARE = 0.125  # of the frames, either way
 GAIN_RANGE = 0.1  # added to the normalised log-mel: a level some decibels up or down
 CUTOUT_SHARE = 0.25  # of either axis, at most
@@ -24,7 +26,7 @@ def shift(x: Tensor, fill: Tensor, generator: torch.Generator) -> Tensor:
     """Move each clip in time by up to an eighth of its length; what enters is silence."""
     n_clips, _, _, n_frames = x.shape
     longest = max(1, int(TIME_SHIFT_SHARE * n_frames))
-    offset = torch.randint(-longest, longest + 1, (n_clips, 1), generator=generator)
+    offset = (_draw(n_clips, generator) * (2 * longest + 1)).long() - longest
     source = torch.arange(n_frames)[None, :] - offset  # (B, n_frames)
     inside = ((source >= 0) & (source < n_frames)).to(x.device)[:, None, None, :]
     index = source.clamp(0, n_frames - 1).to(x.device)[:, None, None, :].expand_as(x)
@@ -33,7 +35,7 @@ def shift(x: Tensor, fill: Tensor, generator: torch.Generator) -> Tensor:
 
 def gain(x: Tensor, fill: Tensor, generator: torch.Generator) -> Tensor:
     """Raise or lower each clip's level by a constant; what was silence stays silence."""
-    change = (torch.rand((x.shape[0], 1, 1, 1), generator=generator) * 2 - 1) * GAIN_RANGE
+    change = (_draw(len(x), generator)[:, :, None, None] * 2 - 1) * GAIN_RANGE
     return torch.where(x > fill + 1e-3, torch.maximum(x + change.to(x.device, x.dtype), fill), x)
 
 
@@ -42,8 +44,8 @@ def cutout(x: Tensor, fill: Tensor, generator: torch.Generator) -> Tensor:
     inside = torch.ones(1, dtype=torch.bool, device=x.device)
     for axis in (2, 3):
         size = x.shape[axis]
-        length = torch.rand((x.shape[0], 1), generator=generator) * CUTOUT_SHARE * size
-        start = torch.rand((x.shape[0], 1), generator=generator) * (size - length)
+        length = _draw(len(x), generator) * CUTOUT_SHARE * size
+        start = _draw(len(x), generator) * (size - length)
         position = torch.arange(size)[None, :]
         span = ((position >= start) & (position < start + length)).to(x.device)  # (B, size)
         inside = inside & (span[:, None, :, None] if axis == 2 else span[:, None, None, :])
@@ -51,3 +53,8 @@ def cutout(x: Tensor, fill: Tensor, generator: torch.Generator) -> Tensor:
 
 
 AUGMENTATIONS = {"shift": shift, "gain": gain, "cutout": cutout}
+
+
+def _draw(n_clips: int, generator: torch.Generator) -> Tensor:
+    """Uniform numbers (n_clips, 1) in [0, 1) for a process's clips; the generator moves on as for those of all."""
+    return own_share(torch.rand((n_clips * n_processes(), 1), generator=generator))

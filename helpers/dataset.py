@@ -2,10 +2,8 @@
 
 import dataclasses
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,28 +12,28 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from helpers import audio as audio_files
+from helpers.audio import read_clip
 from helpers.audit import (
     AuditRow,
     DatasetError,
     digest_files,
-    left_out,
     list_files,
-    n_workers,
     nothing_usable,
     plan_files,
     split_files,
-    track,
     write_audit,
 )
 from helpers.config import AudioConfig, DataConfig, RunConfig, digest_of, to_json
-from helpers.features import MelExtractor, Normaliser, fit_normaliser
+from helpers.extraction import write_features
+from helpers.features import Normaliser, fit_normaliser
 from helpers.sources import open_source
+from helpers.space import clip_bytes, refuse_if_full, space_needed
 
 FEW_CLIPS = 50  # with 30, digits covered 0.60 of what recordings do, with 270 0.71 (one seed each)
 VERY_FEW_CLIPS = 10
-FILES_AT_ONCE = 256  # results held in memory before they are written
+HELD_SHARE = 0.25
 READ_CLIPS = 512  # clips in one batch of a pass over the cache
+ENOUGH_CLIPS, ENOUGH_VALUES = 8_192, 2**28  # to measure with: a gigabyte of features at most
 
 
 @dataclass(frozen=True)
@@ -63,15 +61,26 @@ class ClipCache:
             yield torch.from_numpy(self.features[chunk].astype(np.float32)), torch.from_numpy(self.labels[chunk])
 
     def split(self, split: str) -> tuple[Tensor, Tensor]:
-        """All of one split at once: compressed mels (N, n_mels, n_frames) float32 and labels (N,)."""
-        features, labels = zip(*self.batches(split), strict=True)
-        return torch.cat(features), torch.cat(labels)
+        """A split in memory: compressed mels (N, n_mels, n_frames) float32 and labels (N,), of all its clips or of
+        as many as are enough to measure with, spread evenly over each class."""
+        chosen = self._enough(self.indices(split))
+        return torch.from_numpy(self.features[chosen].astype(np.float32)), torch.from_numpy(self.labels[chosen])
+
+    def _enough(self, indices: np.ndarray) -> np.ndarray:
+        most = min(ENOUGH_CLIPS, ENOUGH_VALUES // (self.audio.n_mels * self.audio.n_frames))
+        if len(indices) <= most:
+            return indices
+        chosen = []
+        for label in np.unique(self.labels[indices]):
+            own = indices[self.labels[indices] == label]
+            n = min(len(own), max(VERY_FEW_CLIPS, round(len(own) * most / len(indices))))
+            chosen.append(own[np.linspace(0, len(own) - 1, n).astype(int)])
+        return np.sort(np.concatenate(chosen))
 
     def waveform(self, clip: int) -> np.ndarray:
         """The recording behind a clip, (clip_samples,), cropped or padded as the network saw it."""
-        row = self.audit[self.file_index[clip]]
-        samples, _ = audio_files.read_audio(self.folder / row.path, self.audio.sample_rate)
-        return audio_files.fit_length(samples[self.starts[clip] :], self.audio.clip_samples)
+        path, start = self.folder / self.audit[self.file_index[clip]].path, int(self.starts[clip])
+        return read_clip(path, self.audio.sample_rate, start, self.audio.clip_samples)
 
 
 class TrainAudioSpectrogramDataset(torch.utils.data.Dataset):
@@ -85,6 +94,7 @@ class TrainAudioSpectrogramDataset(torch.utils.data.Dataset):
         self.indices = cache.indices(split)
         self.labels = torch.from_numpy(cache.labels[self.indices])
         self.n_classes = len(cache.classes)
+        self.held: Tensor | None = None  # all features (N, n_mels, n_frames) float16, on the device of the batches
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -93,13 +103,24 @@ class TrainAudioSpectrogramDataset(torch.utils.data.Dataset):
         spectrograms, label_vecs = self.batch(torch.tensor([range(len(self))[item]]))
         return spectrograms[0], label_vecs[0]
 
+    def hold_on(self, device: torch.device) -> None:
+        """Keep all features on a device, so that batches are made there and none is copied.
+
+        Of a GPU they may take HELD_SHARE of the memory that is free; if they are more, they stay where they are.
+        """
+        n_bytes = len(self) * clip_bytes(self.cache.audio)
+        if device.type != "cuda" or n_bytes <= HELD_SHARE * torch.cuda.mem_get_info(device)[0]:
+            self.held = torch.from_numpy(self.cache.features[self.indices]).to(device)
+
     def batch(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """Spectrograms (B, 1, n_mels, n_frames) and one-hot labels (B, n_classes) of the items (B,)."""
         normalised = self.normaliser.normalise(self.compressed(items))
-        return normalised, F.one_hot(self.labels[items], self.n_classes).float()
+        return normalised, F.one_hot(self.labels[items], self.n_classes).float().to(normalised.device)
 
     def compressed(self, items: Tensor) -> Tensor:
         """Compressed mels (B, n_mels, n_frames) of the items (B,), not normalised."""
+        if self.held is not None:
+            return self.held[items.to(self.held.device)].float()
         return torch.from_numpy(self.cache.features[self.indices[items.numpy()]].astype(np.float32))
 
 
@@ -131,7 +152,7 @@ def prepare_clips(
     """Audit every file of the class folders in `folder` and cache the features of those that can be used.
 
     Writes data_dir/audit.csv and cache_dir/features-<key>.*, where the key names settings and file contents.
-    Raises DatasetError if nothing can be used.
+    Raises DatasetError if nothing can be used, or the cache does not fit on its disk.
     """
     files = list_files(folder)
     settings = digest_of(to_json(audio), to_json(dataclasses.replace(data, source="", stage=False, digest="")))
@@ -145,6 +166,7 @@ def prepare_clips(
         key = digest_of(settings, *(f"{path} {digest}" for path, digest in digests.items()))
         cache = _open_cache(cache_dir, key, folder)
     if cache is None:
+        refuse_if_full(space_needed(folder, list(digests), audio, data), cache_dir)
         cache = _build_cache(folder, digests, audio, data, cache_dir, key, progress)
     note.write_text(key)
     write_audit(cache.audit, data_dir / "audit.csv")
@@ -176,7 +198,7 @@ def fit_to(cache: ClipCache) -> Normaliser:
 def _build_cache(folder, digests, audio, data, cache_dir, key, progress) -> ClipCache:
     partial = cache_dir / f"features-{key}.partial"
     try:
-        rows, clips = _write_features(partial, folder, plan_files(digests), audio, data, progress)
+        rows, clips = write_features(partial, folder, plan_files(digests), audio, data, progress)
         if not clips:
             raise DatasetError(nothing_usable(folder, rows))
         rows = split_files(rows, data.holdout)
@@ -187,69 +209,6 @@ def _build_cache(folder, digests, audio, data, cache_dir, key, progress) -> Clip
     return _open_cache(cache_dir, key)
 
 
-def _write_features(path: Path, folder: Path, plan: list[AuditRow], audio, data, progress):
-    """The finished audit, and label, row and first sample of each clip whose features now are in the file."""
-    extractor, rows, clips, n_clips = MelExtractor(audio), [], [], Counter()
-    most = data.max_clips_per_class or math.inf
-    with (
-        open(path, "wb") as body,
-        ThreadPoolExecutor(n_workers(), initializer=torch.set_num_threads, initargs=(1,)) as pool,
-    ):
-        for first in track(range(0, len(plan), FILES_AT_ONCE), progress, None, f"log-mels of {len(plan)} files"):
-            part = [left_out(r, most) if n_clips[r.label] >= most else r for r in plan[first : first + FILES_AT_ONCE]]
-            for row, features, starts in pool.map(lambda row: _process(row, folder, audio, data, extractor), part):
-                n_taken = int(min(len(starts), most - n_clips[row.label]))
-                if starts and not n_taken:
-                    row = left_out(row, most)
-                elif starts:
-                    row = dataclasses.replace(row, n_clips=n_taken)
-                body.write(features[:n_taken].tobytes())
-                clips += [(row.label, len(rows), start) for start in starts[:n_taken]]
-                n_clips[row.label] += n_taken
-                rows.append(row)
-    return rows, clips
-
-
-def _process(row: AuditRow, folder: Path, audio: AudioConfig, data: DataConfig, extractor: MelExtractor):
-    nothing = np.zeros((0, audio.n_mels, audio.n_frames), np.float16)
-    if row.status:
-        return row, nothing, []
-    try:
-        samples, info = audio_files.read_audio(folder / row.path, audio.sample_rate)
-    except audio_files.AudioError as error:
-        return dataclasses.replace(row, status="unreadable", why=str(error)), nothing, []
-    level = audio_files.loudest_db(samples, max(1, audio.clip_samples // 8))
-    row = dataclasses.replace(
-        row,
-        sample_rate=info.sample_rate,
-        n_channels=info.n_channels,
-        duration_s=round(info.duration_s, 4),
-        level_db=round(level, 1),
-    )
-    if info.duration_s < data.min_duration_s:
-        return dataclasses.replace(row, status="too short", why=f"under {data.min_duration_s} s"), nothing, []
-    if level < data.silence_db:
-        return dataclasses.replace(row, status="silent", why=f"never louder than {data.silence_db} dB"), nothing, []
-    starts = [0]
-    if data.slice_long and len(samples) > audio.clip_samples:
-        starts = audio_files.slice_starts(samples, audio.clip_samples, data.silence_db) or [0]
-    clips = np.stack([audio_files.fit_length(samples[start:], audio.clip_samples) for start in starts])
-    features = extractor(torch.from_numpy(clips)).half().numpy()  # (n_clips, n_mels, n_frames)
-    changes = _changes(info, len(samples), len(starts), audio)
-    return dataclasses.replace(row, status="kept", changes=changes, n_clips=len(starts)), features, starts
-
-
-def _changes(info, n_samples: int, n_clips: int, audio: AudioConfig) -> str:
-    made = {
-        "resampled": info.sample_rate != audio.sample_rate,
-        "mixed to mono": info.n_channels > 1,
-        "sliced": n_clips > 1,
-        "cropped": n_samples > audio.clip_samples and n_clips == 1,
-        "padded": n_samples < audio.clip_samples,
-    }
-    return ", ".join(change for change, was_made in made.items() if was_made)
-
-
 def _write_index(path: Path, folder: Path, audio: AudioConfig, rows, clips) -> None:
     classes = sorted({label for label, _, _ in clips})
     number = {name: index for index, name in enumerate(classes)}
@@ -257,7 +216,7 @@ def _write_index(path: Path, folder: Path, audio: AudioConfig, rows, clips) -> N
         "folder": str(folder),
         "audio": dataclasses.asdict(audio),
         "classes": classes,
-        "audit": [dataclasses.astuple(row) for row in rows],
+        "audit": rows,
         "labels": [number[label] for label, _, _ in clips],
         "file_index": [file for _, file, _ in clips],
         "starts": [start for _, _, start in clips],
@@ -284,7 +243,7 @@ def _read_cache(body: Path, index: dict, key: str, folder: Path | None) -> ClipC
         folder=Path(folder or index["folder"]),
         audio=audio,
         classes=tuple(index["classes"]),
-        audit=tuple(AuditRow(*row) for row in index["audit"]),
+        audit=tuple(map(AuditRow._make, index["audit"])),
         features=np.memmap(body, np.float16, "r", shape=shape),
         labels=np.array(index["labels"], np.int64),
         file_index=np.array(index["file_index"], np.int64),

@@ -20,7 +20,7 @@ def frechet_distance(a: Tensor, b: Tensor) -> float:
     sets get smaller: compare equal sizes. Raises ValueError if a set has fewer than two rows or holds NaN.
     """
     _check_sets("a Fréchet distance", a, b)
-    distance = FrechetInceptionDistance(feature=_AsTheyAre(a.shape[1]))
+    distance = FrechetInceptionDistance(_AsTheyAre(a.shape[1]), sync_on_compute=False)  # of this process alone
     distance.update(a, real=True)
     distance.update(b, real=False)
     return float(distance.compute().clamp_min(0))  # NaN stays NaN

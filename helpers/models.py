@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers.config import AudioConfig, ModelConfig
+from helpers.distributed import gathered, n_processes
 
 
 class CGAN_Generator(nn.Module):  # noqa: N801 (the name this system is known by)
@@ -147,13 +148,14 @@ def class_spread(x: Tensor, y: Tensor, n_batches: int = 1) -> Tensor:
     """Mean standard deviation over the clips of the same class, (B, C, H, W), one-hot (B, n_classes) to (B, 1).
 
     ProGAN's batch statistic (Karras et al. 2018, sec. 3) within classes: where a single class has collapsed to one
-    sound, it becomes easy to see. Alone in its class: 0. Of n_batches one after another, each is taken by itself.
+    sound, it becomes easy to see. Alone in its class: 0. Of n_batches one after another, each is taken by itself; the
+    clips of other processes count, if several train together.
     """
     with torch.autocast(x.device.type, enabled=False):  # squares need their digits
         batch = torch.arange(n_batches, device=x.device).repeat_interleave(len(x) // n_batches)
-        same = (y.float() @ y.float().T) * (batch[:, None] == batch)  # (B, B)
+        same = (y.float() @ gathered(y.float()).T) * (batch[:, None] == batch.repeat(n_processes()))  # (B, all)
         share = same / same.sum(dim=1, keepdim=True)
-        flat = x.flatten(1).float()
+        flat = gathered(x.flatten(1).float())
         flat = flat - flat.mean(dim=0)
         variance = share @ flat.square() - (share @ flat).square()  # (B, C · H · W)
         return (variance.clamp_min(0) + 1e-8).sqrt().mean(dim=1, keepdim=True).to(x.dtype)

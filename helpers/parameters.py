@@ -80,6 +80,7 @@ NOTEBOOKS: dict[str, dict[str, Parameter]] = {
         "checkpoint_minutes": Parameter(float, low=0.01, high=10_000),
         "sample_minutes": Parameter(float, low=0.01, high=10_000),
         "judge_steps": Parameter(int, low=1, high=100_000),
+        "num_processes": Parameter(int, 1, 1_024),
         "restart": Parameter(bool),
     },
     "04_listen": {

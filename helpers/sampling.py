@@ -1,6 +1,7 @@
 """From class, seed and latent to sound: `generate_audio_gan`, interpolation, `save_and_play`."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +68,12 @@ def generate_sounds(generator: SoundGenerator, z: Tensor, labels: Tensor, invert
     """Spectrograms and waveforms for latents z (B, z_dim) and labels (B,)."""
     compressed = generate_mels(generator, z, labels)
     return Sounds(compressed, inverter(compressed).numpy(), labels, generator.audio.sample_rate)
+
+
+def sounds_in_parts(generator: SoundGenerator, z: Tensor, labels: Tensor, inverter: MelInverter) -> Iterator[Sounds]:
+    """The same, SOUNDS_AT_ONCE at a time: memory is that of one part, however many are asked for."""
+    for z_part, label_part in zip(z.split(SOUNDS_AT_ONCE), labels.split(SOUNDS_AT_ONCE), strict=True):
+        yield generate_sounds(generator, z_part, label_part, inverter)
 
 
 def generate_audio_gan(

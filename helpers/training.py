@@ -1,5 +1,6 @@
-"""The training loop of both recipes: one step a player, pictures, checkpoints, resume."""
+"""The training loop of both recipes: one step a player, pictures, checkpoints, resume; alone or with others."""
 
+import copy
 import functools
 import itertools
 import json
@@ -14,10 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from helpers.augment import augment
+from helpers.background import Background
 from helpers.checkpoints import CheckpointError, load_newest_checkpoint, save_checkpoint
 from helpers.config import ConfigError, RunConfig, TrainConfig, to_json
 from helpers.dataset import TrainAudioSpectrogramDataset
 from helpers.diagnosis import DIVERGED, TrainingWarning
+from helpers.distributed import everywhere, is_first, n_processes, of_the_first, own_share
 from helpers.progress import progress_bar
 from helpers.records import append_metrics, drop_lines_after
 from helpers.updates import Players, can_compile, train_step_d, train_step_g, update_average, with_own_statistics
@@ -84,14 +87,16 @@ def train_gan(
     """Train the run in `folder`, from its newest checkpoint if there is one, until a limit is reached.
 
     Writes folder/checkpoints and folder/metrics.jsonl; on_samples(step, minutes, generator) is called at
-    each interval with the generator that would be listened to. Ctrl-C or the stop button saves and returns.
+    each interval with the generator that would be listened to. Both happen on a thread of their own while training
+    goes on. Ctrl-C or the stop button saves and returns. Of several processes that torchrun started, each trains on
+    its share of each batch, and the first one writes.
     NaN is warned of with TrainingWarning, ends training at the last good checkpoint and is never saved.
     Raises TrainingError if it diverged before there was one, ConfigError without a limit, CheckpointError if
     the checkpoint is of another configuration. compiled: whether the networks are compiled (1.4 times as fast on
-    two CPU cores); None: on a CPU, where it can be done and the run is long enough.
+    two CPU cores); None: on a CPU, alone, where it can be done and the run is long enough.
     """
     if compiled is None:
-        compiled = device.type == "cpu" and limits.worth_compiling() and can_compile()
+        compiled = device.type == "cpu" and n_processes() == 1 and limits.worth_compiling() and can_compile()
     return _Trainer(dataset, config, folder, device, limits, intervals, precision, on_samples, compiled).run()
 
 
@@ -122,53 +127,79 @@ class _Trainer:
     def __init__(self, dataset, config, folder, device, limits, intervals, precision, on_samples, compiled):
         if not (limits.minutes or limits.epochs or limits.steps):
             raise ConfigError("training needs a limit: give minutes, epochs or steps")
+        if config.train.batch_size % n_processes():
+            raise ConfigError(
+                f"batch_size {config.train.batch_size} cannot be shared by {n_processes()} processes: give a multiple"
+            )
         self.dataset, self.config, self.folder, self.device = dataset, config, folder, device
+        if device.type == "cuda":
+            dataset.hold_on(device)
         self.limits, self.intervals, self.on_samples = limits, intervals, on_samples
         self.players = Players(config, dataset.n_classes, device, precision, compiled)
         self.rng = torch.Generator().manual_seed(config.train.seed)
         self.silence = dataset.normaliser.silence()
         self.per_epoch = steps_per_epoch(dataset, config.train)
         self.step, self.seconds, self.losses = 0, 0.0, []
-        self.watching_s, self.sampled_step = 0.0, 0  # how long the last picture took, and of which step it was
+        self.watching_s = 0.0  # how long the last picture took
+        self.sampled_step = self.saved_step = 0
+        self.heard, self.heard_step = None, -1  # the generator worth hearing, and of which step it is
+        self.background = Background()
 
     def run(self) -> TrainResult:
+        try:
+            return self._run()
+        finally:
+            self.background.close()
+
+    def _run(self) -> TrainResult:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._resume()
+        self.sampled_step = self.saved_step = self.step
         self.started = time.monotonic() - self.seconds
         self.saved_at, self.sampled_at = self.seconds, None
         stopped_by = ""
-        with progress_bar(total=self._total(), initial=self._done(), desc="training", unit=self._unit()) as bar:
+        what = {"total": self._total(), "initial": self._done(), "desc": "training", "unit": self._unit()}
+        with progress_bar(**what, disable=not is_first()) as bar:
             try:
                 while not stopped_by:
                     stopped_by = self._limit_reached() or self._advance(bar)
+                self.background.finish()
             except KeyboardInterrupt:
+                if n_processes() > 1:
+                    raise  # the others are not where this one is: the last checkpoint is what stays
                 stopped_by = "you"
         if stopped_by == "NaN" or not self._healthy():
             stopped_by = "NaN"
             self._go_back()
         else:
             self._finish()
-        return TrainResult(self.listened, self.step, self.step / self.per_epoch, self.seconds, stopped_by)
+        if self.heard_step != self.step:
+            self.background.start(self._hear, self.step, copy.deepcopy(self._kept()))
+            self.background.finish()
+        return TrainResult(self.heard, self.step, self.step / self.per_epoch, self.seconds, stopped_by)
 
-    @property
-    def listened(self) -> nn.Module:
-        """The generator worth hearing: the average, with its own statistics, if one is kept."""
-        if not self.config.train.ema_half_life_images:
-            return self.players.generator
-        return with_own_statistics(self.players.average, self.dataset.n_classes)
+    def _kept(self) -> nn.Module:
+        return self.players.average if self.config.train.ema_half_life_images else self.players.generator
+
+    def _hear(self, step: int, network: nn.Module) -> None:
+        """Note the generator worth hearing: the average, with its own statistics, if one is kept.
+
+        Always on the thread of its own: with another number of threads sums have other last digits.
+        """
+        kept_average = self.config.train.ema_half_life_images
+        self.heard = with_own_statistics(network, self.dataset.n_classes) if kept_average else network.eval()
+        self.heard_step = step
 
     def _advance(self, bar) -> str:
         losses = self._step()
         self.losses.append(losses)
         self.step += 1
-        self.seconds = time.monotonic() - self.started
-        if self.sampled_at is None:
-            self.sampled_at = self.seconds  # after the first step, which may have compiled
-        save_due = self.seconds - self.saved_at >= 60 * self.intervals.checkpoint
-        save_due = save_due or self.step % self._epoch_save() == 0
-        pause = max(60 * self.intervals.samples, self.watching_s / WATCHING_SHARE)
-        sample_due = self.seconds - self.sampled_at >= pause
+        self.background.check()
         look_due = self.step == 1 or self.step % STEPS_BETWEEN_LOOKS == 0
+        save_due = sample_due = False
+        if look_due or n_processes() == 1:  # agreeing makes the processes wait for each other
+            self.seconds, save_due, sample_due = of_the_first(self._what_is_due())
+        save_due = save_due or self.step % self._epoch_save() == 0
         if look_due:
             self._show(bar, losses)
         if (look_due or save_due or sample_due) and not self._healthy():
@@ -179,17 +210,28 @@ class _Trainer:
             self._save()
         return ""
 
+    def _what_is_due(self) -> tuple[float, bool, bool]:
+        """Seconds of the run, and whether they ask for a checkpoint and for a picture."""
+        seconds = time.monotonic() - self.started
+        if self.sampled_at is None:
+            self.sampled_at = seconds  # after the first step, which may have compiled
+        pause = max(60 * self.intervals.samples, self.watching_s / WATCHING_SHARE)
+        save_due = seconds - self.saved_at >= 60 * self.intervals.checkpoint
+        return seconds, save_due, seconds - self.sampled_at >= pause and self.background.idle()
+
     def _healthy(self) -> bool:
         """Whether all numbers since the last look, and all weights, are finite."""
         recent = [value for losses in self.losses[-STEPS_BETWEEN_LOOKS:] for value in losses.values()]
         weights = (self.players.generator.parameters(), self.players.discriminator.parameters())
-        return all(bool(torch.isfinite(value).all()) for value in itertools.chain(recent, *weights))
+        finite = [torch.isfinite(value).all() for value in itertools.chain(recent, *weights)]
+        return everywhere(not finite or bool(torch.stack(finite).all()))
 
     def _step(self) -> dict[str, Tensor]:
         train, players = self.config.train, self.players
-        real, y = self.dataset.batch(draw_items(self.dataset, train, self.step, self.rng))
+        items = draw_items(self.dataset, train, self.step, self.rng)
+        z = own_share(torch.randn((len(items), self.config.model.z_dim), generator=self.rng)).to(self.device)
+        real, y = self.dataset.batch(own_share(items))
         real, y = real.to(self.device, non_blocking=True), y.to(self.device, non_blocking=True)
-        z = torch.randn((len(y), self.config.model.z_dim), generator=self.rng).to(self.device)
         augmented = functools.partial(augment, names=train.augmentations, silence=self.silence, generator=self.rng)
         players.generator.train()
         made = players.make(z, y)
@@ -201,11 +243,11 @@ class _Trainer:
         return losses
 
     def _resume(self) -> None:
-        state, problems = load_newest_checkpoint(self.folder / "checkpoints")
+        state, problems = of_the_first(load_newest_checkpoint(self.folder / "checkpoints") if is_first() else None)
         for problem in problems:
             warnings.warn(problem, TrainingWarning, stacklevel=4)
         if state is None:
-            print(f"a new run: step 0 of {self.folder}")
+            self._say(f"a new run: step 0 of {self.folder}")
             return
         differences = _differences(json.loads(state["identity"]), json.loads(identity(self.config)))
         if differences:
@@ -222,47 +264,60 @@ class _Trainer:
             ) from error
         self.rng.set_state(state["rng"])
         self.step, self.seconds = state["step"], state["seconds"]
-        drop_lines_after(self.folder / "metrics.jsonl", self.step)
-        print(f"continuing from step {self.step}, {self.seconds / 60:.1f} minutes into {self.folder}")
+        if is_first():
+            drop_lines_after(self.folder / "metrics.jsonl", self.step)
+        self._say(f"continuing from step {self.step}, {self.seconds / 60:.1f} minutes into {self.folder}")
 
     def _go_back(self) -> None:
         warnings.warn(DIVERGED, TrainingWarning, stacklevel=4)
-        if load_newest_checkpoint(self.folder / "checkpoints")[0] is None:
+        if of_the_first(load_newest_checkpoint(self.folder / "checkpoints")[0] is None):
             raise TrainingError("training diverged before its first checkpoint: halve learning_rate and run again")
         self._resume()
 
     def _save(self) -> None:
+        """Take a copy of everything and let it be written while training goes on."""
+        self.saved_at, self.saved_step = self.seconds, self.step
+        line, self.losses = self._loss_line() if self.losses else None, []
+        if not is_first():
+            return
         state = {
             "identity": identity(self.config),
-            "players": self.players.state(),
+            "players": copy.deepcopy(self.players.state()),
             "rng": self.rng.get_state(),
             "step": self.step,
             "seconds": self.seconds,
         }
-        if self.losses:
-            append_metrics(self.folder / "metrics.jsonl", self._loss_line())
-        save_checkpoint(state, self.folder / "checkpoints", self.step)
-        self.saved_at = self.seconds
+        self.background.start(self._write, state, line)
+
+    def _write(self, state: dict, line: dict | None) -> None:
+        if line:
+            append_metrics(self.folder / "metrics.jsonl", line)
+        save_checkpoint(state, self.folder / "checkpoints", state["step"])
 
     def _sample(self) -> None:
-        if self.on_samples:
-            self.on_samples(self.step, self.seconds / 60, self.listened.eval())
-        self.sampled_at = time.monotonic() - self.started
-        self.watching_s, self.seconds = self.sampled_at - self.seconds, self.sampled_at
-        self.sampled_step = self.step
+        """Let a copy of the generator be looked at while training goes on."""
+        self.sampled_at, self.sampled_step = self.seconds, self.step
+        if self.on_samples and is_first():
+            self.background.start(self._look, self.step, self.seconds / 60, copy.deepcopy(self._kept()))
+
+    def _look(self, step: int, minutes: float, network: nn.Module) -> None:
+        begun = time.monotonic()
+        self._hear(step, network)
+        self.on_samples(step, minutes, self.heard)
+        self.watching_s = time.monotonic() - begun
 
     def _finish(self) -> None:
-        if self.step and self.losses:
-            if self.sampled_step != self.step:
-                self._sample()
+        if self.sampled_step != self.step:
+            self._sample()
+        if self.saved_step != self.step:
             self._save()
+        self.background.finish()
 
     def _loss_line(self) -> dict:
         line = {"kind": "training", "step": self.step, "epoch": round(self.step / self.per_epoch, 2)}
         for name in LOSS_NAMES:
             values = [float(losses[name]) for losses in self.losses if name in losses]
             line |= {name: round(sum(values) / len(values), 4)} if values else {}
-        self.losses = []
         return line | {"minutes": round(self.seconds / 60, 3)}
 
     def _limit_reached(self) -> str:
@@ -271,6 +326,10 @@ class _Trainer:
         if self.step >= self.limits.total_steps(self.per_epoch):
             return "epochs" if self.step == self.limits.epochs * self.per_epoch else "steps"
         return ""
+
+    def _say(self, text: str) -> None:
+        if is_first():
+            print(text)
 
     def _epoch_save(self) -> int:
         """Steps between the checkpoints at an epoch's end: whole epochs, at least a hundred steps apart."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers.config import RunConfig, TrainConfig
+from helpers.distributed import average_gradients, n_processes, share_statistics
 from helpers.losses import class_loss, discriminator_loss, generator_loss, r1_penalty
 from helpers.models import ProjectionDiscriminator, make_discriminator, make_generator, one_hot
 
@@ -26,6 +27,8 @@ class Players:
         self.generator = make_generator(config.model, config.audio, n_classes).to(**like)
         self.discriminator = make_discriminator(config.model, config.audio, n_classes).to(**like)
         self.average = copy.deepcopy(self.generator).requires_grad_(False).eval()
+        if n_processes() > 1:
+            share_statistics(self.generator)
         self.optimiser_g = _adam(self.generator, train.learning_rate_g, train)
         self.optimiser_d = _adam(self.discriminator, train.learning_rate_d, train)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
@@ -144,4 +147,5 @@ def _adam(network: nn.Module, learning_rate: float, train: TrainConfig) -> torch
 def _update(optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler, loss: Tensor) -> None:
     optimiser.zero_grad(set_to_none=True)
     scaler.scale(loss).backward()
+    average_gradients(parameter for group in optimiser.param_groups for parameter in group["params"])
     scaler.step(optimiser)

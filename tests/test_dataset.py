@@ -11,11 +11,12 @@ import pytest
 import soundfile
 import torch
 
-from helpers import audio as audio_files
 from helpers import dataset as clips_of
+from helpers import extraction
 from helpers.audit import DatasetError, common_sample_rate, list_files, summarise_audit
 from helpers.config import AudioConfig, DataConfig
 from helpers.dataset import TrainAudioSpectrogramDataset, class_advice, fit_to, prepare_clips
+from helpers.features import MelExtractor
 
 RATE = 8_000
 AUDIO = AudioConfig(sample_rate=RATE, n_fft=256, hop_length=64, n_mels=16, n_frames=16)  # 960 samples, 0.12 s
@@ -50,7 +51,7 @@ def forbid_reading(monkeypatch) -> None:
     def refuse(*_):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(audio_files, "read_audio", refuse)
+    monkeypatch.setattr(extraction, "stream_audio", refuse)
 
 
 @pytest.fixture(scope="module")
@@ -344,15 +345,15 @@ def test_a_clip_is_the_recording_it_was_made_from(folder, tmp_path):
     clip = [cache.audit[index].path for index in cache.file_index].index("a/short.wav")
     np.testing.assert_allclose(cache.waveform(clip)[:500], tone(333, 500), atol=1e-4)
     assert cache.waveform(clip).shape == (960,) and not cache.waveform(clip)[500:].any()
-    heard = clips_of.MelExtractor(AUDIO)(torch.from_numpy(cache.waveform(clip))[None])[0]
+    heard = MelExtractor(AUDIO)(torch.from_numpy(cache.waveform(clip))[None])[0]
     np.testing.assert_allclose(cache.features[clip], heard.numpy(), atol=0.01)
 
 
 @pytest.mark.parametrize("n_workers", [1, 3])
 def test_clips_do_not_depend_on_the_number_of_workers(folder, tmp_path, monkeypatch, n_workers):
-    monkeypatch.setattr(clips_of, "FILES_AT_ONCE", 5)
+    monkeypatch.setattr(extraction, "FILES_AT_ONCE", 5)
     alone = prepare(folder, tmp_path / "alone")
-    monkeypatch.setattr(clips_of, "n_workers", lambda: n_workers)
+    monkeypatch.setattr(extraction, "n_workers", lambda: n_workers)
     cache = prepare(folder, tmp_path / "again")
     assert cache.key == alone.key and cache.audit == alone.audit
     np.testing.assert_array_equal(cache.features, alone.features)

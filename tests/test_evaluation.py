@@ -123,5 +123,5 @@ def test_an_interval_is_narrow_where_all_seeds_agree_and_wide_where_they_differ(
 
 def test_what_is_enough_to_measure(clips):
     assert enough_to_measure(clips)
-    rows = tuple(dataclasses.replace(row, split="train") for row in clips.audit)
+    rows = tuple(row._replace(split="train") for row in clips.audit)
     assert not enough_to_measure(dataclasses.replace(clips, audit=rows))

@@ -123,6 +123,24 @@ def test_training_again_continues(run_dir, tmp_path):
     assert "stopped by steps at step 6" in printed(done)
 
 
+def test_training_in_two_processes_goes_on_from_one_and_is_taken_up(run_dir, tmp_path):
+    settings = SMALL["03_train"] | {"steps": 8, "num_processes": 2}
+    done = printed(execute("03_train", tmp_path / "03.ipynb", run_dir=str(run_dir), **settings))
+    assert "2 processes, 40 clips, device cpu" in done
+    assert done.count("continuing from step") == 2  # by the two, and by the notebook when they are done
+    assert "stopped by steps at step 8" in done
+    assert len(list((run_dir / "samples" / "00000008").glob("*.wav"))) == 8
+    assert read_metrics(run_dir / "metrics.jsonl", "progress")[-1]["step"] == 8
+
+
+def test_processes_that_fail_stop_the_notebook(run_dir, tmp_path):
+    settings = SMALL["03_train"] | {"steps": 9, "num_processes": 3}
+    with pytest.raises(papermill.PapermillExecutionError) as error:
+        execute("03_train", tmp_path / "03.ipynb", run_dir=str(run_dir), **settings)
+    assert "training in 3 processes failed" in error.value.evalue
+    assert "batch_size 4 cannot be shared by 3 processes" in printed(nbformat.read(tmp_path / "03.ipynb", 4))
+
+
 @pytest.mark.parametrize(
     ("name", "parameters", "words"),
     [

@@ -16,6 +16,7 @@ GOOD = {
     "checkpoint_minutes": 2.0,
     "sample_minutes": 1.0,
     "judge_steps": 800,
+    "num_processes": 1,
     "restart": False,
 }
 

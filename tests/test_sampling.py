@@ -10,6 +10,7 @@ import pytest
 import soundfile
 import torch
 
+from helpers import sampling
 from helpers.config import ConfigError
 from helpers.inversion import MelInverter
 from helpers.magnitude_net import MagnitudeNet
@@ -23,6 +24,7 @@ from helpers.sampling import (
     inverter_of,
     player,
     save_and_play,
+    sounds_in_parts,
 )
 
 RECIPES = ("baseline", "modern")
@@ -201,3 +203,15 @@ def test_a_player_does_not_fail_on_silence_or_nan(waveform):
 def test_a_player_scales_down_what_would_clip():
     played, _ = heard(player(np.array([3.0, -1.5, 0.0]), 8_000))
     np.testing.assert_allclose(played, [1, -0.5, 0], atol=1e-3)
+
+
+def test_parts_are_the_sounds_of_the_whole_a_few_at_a_time(sound_generator, monkeypatch):
+    monkeypatch.setattr(sampling, "SOUNDS_AT_ONCE", 4)
+    generator = sound_generator()
+    z, labels, inverter = draw_latents(10, 8, seed=1), torch.arange(10) % 3, inverter_of(generator)
+    whole = generate_sounds(generator, z, labels, inverter)
+    parts = list(sounds_in_parts(generator, z, labels, inverter))
+    assert [len(part.waveforms) for part in parts] == [4, 4, 2]
+    assert torch.equal(torch.cat([part.labels for part in parts]), labels)
+    assert torch.equal(torch.cat([part.compressed for part in parts]), whole.compressed)
+    np.testing.assert_allclose(np.concatenate([part.waveforms for part in parts]), whole.waveforms, atol=1e-4)

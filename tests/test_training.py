@@ -1,6 +1,8 @@
 """The training loop: resumable bit for bit, stopped by what was asked for, saved on Ctrl-C, never with NaN."""
 
+import _thread
 import dataclasses
+import threading
 import warnings
 
 import pytest
@@ -148,31 +150,59 @@ def test_a_stop_in_a_step_saves_a_checkpoint_to_continue_from(train, tiny_run, t
     assert train(tiny_run(), steps=6).step == 6
 
 
-def test_a_stop_while_samples_are_shown_saves_a_checkpoint(train, tiny_run, tmp_path):
+def test_a_stop_while_samples_are_made_saves_a_checkpoint_and_hears_the_last_step(train, tiny_run, tmp_path):
     shown = []
 
     def show(step, minutes, network):
         shown.append(step)
         if len(shown) == 1:
-            raise KeyboardInterrupt
+            _thread.interrupt_main()
 
-    result = train(tiny_run(), intervals=Intervals(1e6, 0), on_samples=show, steps=6)
-    assert (result.step, result.stopped_by) == (1, "you")
-    assert checkpoint(tmp_path)["step"] == 1
-    assert shown == [1, 1]
+    result = train(tiny_run(), intervals=Intervals(1e6, 0), on_samples=show, steps=900)
+    assert result.stopped_by == "you" and result.step < 900
+    assert checkpoint(tmp_path)["step"] == shown[-1] == result.step
+
+
+def test_a_fault_while_samples_are_made_ends_training(train, tiny_run):
+    def show(step, minutes, network):
+        raise ZeroDivisionError("in the picture")
+
+    with pytest.raises(ZeroDivisionError, match="in the picture"):
+        train(tiny_run(), intervals=Intervals(1e6, 0), on_samples=show, steps=900)
 
 
 def test_samples_and_checkpoints_come_at_their_intervals_and_at_the_end(train, tiny_run, tmp_path, monkeypatch):
     monkeypatch.setattr(training, "WATCHING_SHARE", 1e9)
     shown = []
-    train(tiny_run(), intervals=Intervals(0, 0), on_samples=lambda step, *_: shown.append(step), steps=3)
-    assert shown == [1, 2, 3]
-    assert [line["step"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl", "training")][:3] == [1, 2, 3]
+    train(tiny_run(), intervals=Intervals(0, 0), on_samples=lambda step, *_: shown.append(step), steps=30)
+    assert shown[0] == 1 and shown[-1] == 30 and len(shown) > 2
+    assert shown == sorted(set(shown))  # one after another, while training goes on
+    lines = read_metrics(tmp_path / "run" / "metrics.jsonl", "training")
+    assert [line["step"] for line in lines][:3] == [1, 2, 3] and lines[-1]["step"] == 30
     seldom = []
     train(tiny_run(), "other", on_samples=lambda step, *_: seldom.append(step), steps=3)
     assert seldom == [3]
     (line,) = read_metrics(tmp_path / "other" / "metrics.jsonl", "training")
     assert {"step", "epoch", "loss_d", "loss_g", "loss_class", "r1", "minutes"} <= line.keys()
+
+
+def test_training_goes_on_while_a_sample_is_made_of_the_network_as_it_was(train, tiny_run, monkeypatch):
+    step_g, calls, later, seen = training.train_step_g, [], threading.Event(), []
+
+    def counted(*args):
+        calls.append(1)
+        if len(calls) == 10:
+            later.set()
+        return step_g(*args)
+
+    def show(step, minutes, network):
+        before = [value.clone() for value in network.parameters()]
+        seen.append((step, later.wait(20)))
+        assert all(torch.equal(one, value) for one, value in zip(before, network.parameters(), strict=True))
+
+    monkeypatch.setattr(training, "train_step_g", counted)
+    train(tiny_run(), intervals=Intervals(1e6, 0), on_samples=show, steps=12)
+    assert seen[0] == (1, True)
 
 
 def test_samples_that_take_long_come_less_often(train, tiny_run, monkeypatch):

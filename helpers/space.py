@@ -1,0 +1,76 @@
+"""How much of a disk the clips of a folder will take, known before they are made."""
+
+import math
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers.audio import SUFFIXES, AudioError, source_info
+from helpers.audit import DatasetError, list_files, n_workers
+from helpers.config import AudioConfig, DataConfig
+
+KEPT_FREE_BYTES = 64 * 2**20  # for all else that a run writes
+
+
+@dataclass(frozen=True)
+class Space:
+    """Clips at most, and the bytes that their features take."""
+
+    n_clips: int
+    n_bytes: int
+
+    def __str__(self) -> str:
+        return f"at most {self.n_clips} clips, {in_megabytes(self.n_bytes)} of features"
+
+
+def clip_bytes(audio: AudioConfig) -> int:
+    """Bytes of one clip's features, float16."""
+    return 2 * audio.n_mels * audio.n_frames
+
+
+def space_of(folder: Path, audio: AudioConfig, data: DataConfig) -> Space:
+    """What the recordings in the class folders of `folder` will take."""
+    return space_needed(folder, [path for path, _, _ in list_files(folder)], audio, data)
+
+
+def space_needed(folder: Path, paths: Sequence[str], audio: AudioConfig, data: DataConfig) -> Space:
+    """The same for files that are listed already: one clip a file, or as many as its length allows when sliced.
+
+    Lengths are those that the headers promise, silence is not known yet: the most that it can be.
+    """
+    paths = [path for path in paths if path.lower().endswith(SUFFIXES)]
+    counts, n_clips = Counter(), [1] * len(paths)
+    if data.slice_long:
+        with ThreadPoolExecutor(n_workers()) as pool:
+            n_clips = pool.map(lambda path: _n_clips(folder / path, audio), paths)
+    for path, n in zip(paths, n_clips, strict=True):
+        counts[Path(path).parts[0]] += n
+    most = data.max_clips_per_class or math.inf
+    total = int(sum(min(n, most) for n in counts.values()))
+    return Space(total, total * clip_bytes(audio))
+
+
+def refuse_if_full(needed: Space, folder: Path) -> None:
+    """Raise DatasetError, with what is missing, where the features do not fit on the disk of `folder`."""
+    free = shutil.disk_usage(folder).free
+    missing = needed.n_bytes + KEPT_FREE_BYTES - free
+    if missing > 0:
+        raise DatasetError(
+            f"the features do not fit: {needed}, but {folder} has only {in_megabytes(free)} free, "
+            f"{in_megabytes(missing)} too little. Make room there, set max_clips_per_class, or take fewer n_frames"
+        )
+
+
+def in_megabytes(n_bytes: int) -> str:
+    """Bytes in words."""
+    return f"{n_bytes / 2**20:,.0f} MiB"
+
+
+def _n_clips(path: Path, audio: AudioConfig) -> int:
+    try:
+        return max(1, math.ceil(source_info(path).duration_s / audio.duration_s))
+    except AudioError:
+        return 0
