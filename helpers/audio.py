@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -60,8 +61,10 @@ def stream_audio(path: Path, sample_rate: int) -> tuple[SourceInfo, Iterator[np.
 
     Raises AudioError as `read_audio` does, also while the blocks are read.
     """
-    info = source_info(path)
-    return info, resample_blocks(_read_blocks(path), info.sample_rate, sample_rate)
+    with _as_audio_error(path):
+        source = _open(path)
+    info = SourceInfo(source.samplerate, source.channels, source.frames / source.samplerate)
+    return info, resample_blocks(_read_blocks(path, source), info.sample_rate, sample_rate)
 
 
 def resample_blocks(blocks: Iterable[np.ndarray], from_rate: int, to_rate: int) -> Iterator[np.ndarray]:
@@ -71,24 +74,23 @@ def resample_blocks(blocks: Iterable[np.ndarray], from_rate: int, to_rate: int) 
         return
     step, n_out = (rate // math.gcd(from_rate, to_rate) for rate in (from_rate, to_rate))
     context = step * (1 + math.ceil((_resampler(from_rate, to_rate).width + step) / step))
-    pending, n_before = np.zeros(0, np.float32), 0  # what is not resampled yet, after n_before samples of context
+    blocks = iter(blocks)
+    pending, n_before = next(blocks), 0  # what is not resampled yet, after n_before samples of context
     for block in blocks:
         pending = np.concatenate([pending, block])
-        n_ready = (len(pending) - n_before - context) // step * step
-        if n_ready > 0:
-            known = resample(pending[: n_before + n_ready + context], from_rate, to_rate)
-            first = n_before // step * n_out
-            yield known[first : first + n_ready // step * n_out]
-            kept = min(context, n_before + n_ready)
-            pending, n_before = pending[n_before + n_ready - kept :], kept
+        n_ready = max(0, len(pending) - n_before - context) // step * step
+        known = resample(pending[: n_before + n_ready + context], from_rate, to_rate)
+        first = n_before // step * n_out
+        yield known[first : first + n_ready // step * n_out]
+        kept = min(context, n_before + n_ready)
+        pending, n_before = pending[n_before + n_ready - kept :], kept
     yield resample(pending, from_rate, to_rate)[n_before // step * n_out :]
 
 
 def source_info(path: Path) -> SourceInfo:
     """What a file is by its header; AudioError if it has none."""
-    with _as_audio_error(path), open(path, "rb") as file:  # opened here: libsndfile takes only valid UTF-8 as a name
-        header = soundfile.info(file)
-    return SourceInfo(header.samplerate, header.channels, header.frames / header.samplerate)
+    with _as_audio_error(path), _open(path) as source:
+        return SourceInfo(source.samplerate, source.channels, source.frames / source.samplerate)
 
 
 def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
@@ -146,10 +148,15 @@ def _resampler(from_rate: int, to_rate: int) -> torchaudio.transforms.Resample:
     return torchaudio.transforms.Resample(from_rate, to_rate)
 
 
-def _read_blocks(path: Path) -> Iterator[np.ndarray]:
+def _open(path: Path) -> soundfile.SoundFile:
+    """A file to be read; soundfile takes a name that is no valid UTF-8 as bytes only."""
+    return soundfile.SoundFile(os.fsencode(path))
+
+
+def _read_blocks(path: Path, source: soundfile.SoundFile) -> Iterator[np.ndarray]:
     """A file's samples as mono, float32, in blocks (n,)."""
     n_read = 0
-    with _as_audio_error(path), open(path, "rb") as file, soundfile.SoundFile(file) as source:
+    with _as_audio_error(path), source:
         while True:
             block = source.read(max(1, BLOCK_VALUES // source.channels), dtype="float32", always_2d=True)
             if not len(block):
@@ -157,7 +164,7 @@ def _read_blocks(path: Path) -> Iterator[np.ndarray]:
             if not np.isfinite(block).all():
                 raise AudioError("holds samples that are not numbers (NaN or infinite)")
             n_read += len(block)
-            yield block.mean(axis=1)  # (n, n_channels) to (n,)
+            yield block.mean(axis=1) if block.shape[1] > 1 else block[:, 0]  # (n, n_channels) to (n,)
     if not n_read:
         raise AudioError("holds no samples")
 

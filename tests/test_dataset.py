@@ -352,6 +352,7 @@ def test_a_clip_is_the_recording_it_was_made_from(folder, tmp_path):
 @pytest.mark.parametrize("n_workers", [1, 3])
 def test_clips_do_not_depend_on_the_number_of_workers(folder, tmp_path, monkeypatch, n_workers):
     monkeypatch.setattr(extraction, "FILES_AT_ONCE", 5)
+    monkeypatch.setattr(extraction, "FEW_FILES", 0)
     alone = prepare(folder, tmp_path / "alone")
     monkeypatch.setattr(extraction, "n_workers", lambda: n_workers)
     cache = prepare(folder, tmp_path / "again")

@@ -1,5 +1,7 @@
 """From files to features: recordings of any length in little memory, data sets of any size measured by a part."""
 
+import os
+import signal
 import tracemalloc
 
 import numpy as np
@@ -54,6 +56,25 @@ def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path, tiny_audi
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] - peaks[1] < 4 * 2_000 * 200  # some words a clip, of the 4 * 960 bytes that its samples are
+
+
+def test_a_file_that_ends_its_reader_is_left_out_and_the_others_are_read(tmp_path, tiny_audio, monkeypatch):
+    for index in range(6):
+        write_noise(tmp_path / "sounds" / "a" / f"{index}.wav", N_SAMPLES, index)
+    stream = extraction.stream_audio
+
+    def crash(path, rate):
+        if path.name == "3.wav":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return stream(path, rate)
+
+    monkeypatch.setattr(extraction, "stream_audio", crash)
+    monkeypatch.setattr(extraction, "n_workers", lambda: 2)
+    monkeypatch.setattr(extraction, "FEW_FILES", 0)
+    monkeypatch.setattr(extraction, "FILES_AT_ONCE", 4)
+    clips = prepare(tmp_path, tiny_audio)
+    assert [row.status for row in clips.audit] == ["kept"] * 3 + ["unreadable"] + ["kept"] * 2
+    assert clips.audit[3].why == "ends the process that reads it" and len(clips.labels) == 5
 
 
 def test_large_splits_are_measured_by_a_part_with_every_class_in_it(clips, monkeypatch):
