@@ -27,7 +27,7 @@ FEW_FILES = 64  # are read without other processes
 FILES_AT_ONCE = 2048  # before it is seen which classes have enough
 FILES_IN_A_ROW = 16  # read by one process before it says so
 SPOOLED_BYTES = 2**20  # of one file's features in memory; what is more waits on disk
-CLIPS_AT_ONCE = 16  # whose features are made together: more is no faster
+VALUES_AT_ONCE = 75_000  # of the spectrograms from which features are made together: more leave the cache of a core
 
 
 def write_features(
@@ -144,12 +144,13 @@ class _Features:
 
     def __init__(self, audio: AudioConfig, spool: Path):
         self.audio, self.spool = audio, spool
+        self.clips_at_once = max(1, VALUES_AT_ONCE // (audio.n_freqs * audio.n_frames))
         self.waiting, self.held, self.files = [], {}, {}
 
     def add(self, owner: int, clip: np.ndarray) -> None:
         """Take the next clip (clip_samples,) of a file."""
         self.waiting.append((owner, clip))
-        if len(self.waiting) == CLIPS_AT_ONCE:
+        if len(self.waiting) == self.clips_at_once:
             self._extract()
 
     def of(self, owner: int) -> bytes | Path:
