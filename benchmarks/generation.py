@@ -28,7 +28,7 @@ def main() -> None:
     print(describe())
     rows = [_speed(preset, arguments.sounds, arguments.rounds) for preset in arguments.presets]
     print(f"\n{markdown_table(rows)}\n")
-    memory = [_memory_of(arguments.presets[0], n) for n in (arguments.sounds, 10 * arguments.sounds)]
+    memory = [_memory_of(arguments.presets[-1], n) for n in (arguments.sounds, 10 * arguments.sounds)]
     print(markdown_table(memory))
 
 
