@@ -1,6 +1,7 @@
 """Audio files and waveforms: read anything as mono at one rate, whole or in blocks, write WAV, level, silence."""
 
 import contextlib
+import io
 import math
 import os
 from collections.abc import Iterable, Iterator
@@ -108,8 +109,9 @@ def write_wav(path: Path, waveform, sample_rate: int) -> Path:
         samples = samples / peak
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "wb") as file:
-        soundfile.write(file, samples, sample_rate, subtype="PCM_16", format="WAV")
+    content = io.BytesIO()
+    soundfile.write(content, samples, sample_rate, subtype="PCM_16", format="WAV")
+    path.write_bytes(content.getvalue())  # raises OSError where the disk is full, as soundfile does not
     return path
 
 

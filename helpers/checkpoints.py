@@ -1,5 +1,8 @@
 """Atomic checkpoints of training, and the exported generator that is all listening needs."""
 
+import contextlib
+import hashlib
+import io
 import json
 import os
 from collections.abc import Callable
@@ -43,13 +46,23 @@ class SoundGenerator:
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside path, then put it in its place: a kill leaves the old one or the new one."""
+    """Let `write` fill a file beside path, then put it in its place: a kill leaves the old one or the new one.
+
+    Whatever a library makes of a disk that is full, gone or read-only, an OSError is raised; the old file stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    write(partial)
-    with open(partial, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        write(partial)
+        with open(partial, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise
+        raise OSError(f"{path} cannot be written: {str(error).splitlines()[0]}") from error
 
 
 def save_network(path: Path, network: nn.Module, note: dict[str, str]) -> None:
@@ -76,29 +89,41 @@ def load_network(path: Path, network: nn.Module, note: dict[str, str] | None = N
 def save_checkpoint(state: dict, folder: Path, step: int) -> Path:
     """Write step-<step>.pt so that a kill at any moment leaves the older ones whole; drop all but the newest two.
 
-    Checkpoints of later steps go too: training went on from an older one because they could not be read.
+    Its SHA-256 lies beside it. Checkpoints of later steps go too: training went on from an older one because they
+    could not be read.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"step-{step:08d}.pt"
-    write_atomically(path, lambda partial: torch.save(state, partial))
+    digests = [digest for digest in folder.glob("step-*.sha256") if not digest.with_suffix(".pt").exists()]
+    for stale in [*folder.glob("step-*.partial"), *digests]:
+        _drop(stale)  # of a run that was killed while it wrote, or had no room
+    content, path = io.BytesIO(), folder / f"step-{step:08d}.pt"
+    torch.save(state, content)
+    digest = hashlib.sha256(content.getbuffer()).hexdigest()
+    write_atomically(_digest_path(path), lambda partial: partial.write_text(digest))  # first: no checkpoint without
+    write_atomically(path, lambda partial: partial.write_bytes(content.getbuffer()))
     paths = _checkpoint_paths(folder)
     own = paths.index(path)
     for stale in paths[: max(0, own + 1 - KEPT)] + paths[own + 1 :]:
-        stale.unlink()
+        _drop(stale)
+        _drop(_digest_path(stale))
     return path
 
 
 def load_newest_checkpoint(folder: Path) -> tuple[dict | None, list[str]]:
-    """The newest checkpoint that can be read (None if there is none) and a sentence for each that cannot.
+    """The newest checkpoint that is whole (None if there is none) and a sentence for each that is not.
 
     Nothing in a checkpoint is executed: `torch.load(weights_only=True)`.
     """
     problems = []
     for path in reversed(_checkpoint_paths(folder)):
         try:
-            return torch.load(path, map_location="cpu", weights_only=True), problems
+            content, digest = path.read_bytes(), _digest_path(path)
+            if digest.exists() and digest.read_text() != hashlib.sha256(content).hexdigest():
+                raise ValueError("its digest is another")
+            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True), problems
         except Exception as error:  # damage makes the unpickler fail in any way at all
-            problems.append(f"{path} cannot be read ({type(error).__name__}); the one before it is used")
+            why = str(error) if type(error) is ValueError else type(error).__name__
+            problems.append(f"{path} cannot be read ({why}); the one before it is used")
     return None, problems
 
 
@@ -116,6 +141,7 @@ def export_generator(path: Path, generator: SoundGenerator, note: dict | None = 
         "note": json.dumps(note or {}),
     }
     whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    metadata["digest"] = _digest_of(whole)
     write_atomically(path, lambda partial: save_file(whole, partial, metadata))
     return path
 
@@ -140,6 +166,8 @@ def load_generator(path: Path, device: torch.device | str = "cpu") -> SoundGener
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
         tensors = load_file(path)
+        if metadata.get("digest") not in (None, _digest_of(tensors)):  # None: of an older version
+            raise ConfigError("its numbers are not those that were written")
         audio, model = audio_from_json(metadata["audio"]), model_from_json(metadata["model"])
         classes = tuple(name.encode().decode("unicode_escape") for name in metadata["classes"].split("\n"))
         normaliser = load_normaliser(_with_prefix(tensors, "normaliser."), audio)
@@ -157,6 +185,26 @@ def _load_inversion(tensors: dict[str, Tensor], audio: AudioConfig) -> Magnitude
     network = MagnitudeNet(audio)
     network.load_state_dict(tensors)
     return network.eval()
+
+
+def _digest_of(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of names and numbers."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(name.encode())
+        found.update(tensors[name].numpy().tobytes())
+    return found.hexdigest()
+
+
+def _digest_path(checkpoint: Path) -> Path:
+    return checkpoint.with_suffix(".sha256")
+
+
+def _drop(path: Path) -> None:
+    """Remove a file; emptied first, since Drive keeps what is removed and counts it."""
+    with contextlib.suppress(FileNotFoundError):
+        os.truncate(path, 0)
+        path.unlink()
 
 
 def _checkpoint_paths(folder: Path) -> list[Path]:

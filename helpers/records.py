@@ -1,13 +1,17 @@
 """`metrics.jsonl`: one JSON object a line, added to and read back."""
 
 import json
+import os
 from pathlib import Path
 
 
 def append_metrics(path: Path, line: dict) -> None:
-    """Add one JSON object as a line."""
-    with open(path, "a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    """Add one JSON object as a line of its own, also after one that was torn by a full disk."""
+    with open(path, "ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            file.write(b"" if file.read(1) == b"\n" else b"\n")
+        file.write(json.dumps(line).encode() + b"\n")
 
 
 def read_metrics(path: Path, kind: str) -> list[dict]:

@@ -1,34 +1,26 @@
 """Where recordings come from: a folder, an archive, the built-in kit or a known download, on the local disk."""
 
-import contextlib
-import lzma
 import os
 import re
 import shutil
-import stat
-import tarfile
 import time
 import warnings
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
+from helpers.archives import CLASS_FOLDERS, archive_stem, extract_archive, extract_to
 from helpers.audio import SUFFIXES
 from helpers.config import digest_of
 from helpers.downloads import BY_CLASS, KNOWN, SourceError, arrange, download, tracked
 from helpers.drums import make_kit
 
 KIT = "kit"
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 COPY_THREADS = 8  # a copy from Google Drive mostly waits for the answer to its request
 COPY_RETRIES = 2
 RETRY_PAUSE_S = 2.0
-DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError)
-CLASS_FOLDERS = "put each class's files in a subfolder of its own, as in sounds/dog/, sounds/rain/"
 FSDD_NAME = re.compile(r"\d_[a-z]+_\d+\.wav")
 ESC_NAME = re.compile(r"([1-5])-\d+-[A-Z](-\d+)?\.(wav|ogg)")
 
@@ -76,7 +68,7 @@ def open_source(
             folder = _stage(folder, files, target, progress)
         return Source(path.name, folder, recognise_holdout(file.name for file in files))
     folder, files = _find_classes(extract_archive(path, work_dir, progress))
-    return Source(_archive_stem(path), folder, recognise_holdout(file.name for file in files))
+    return Source(archive_stem(path), folder, recognise_holdout(file.name for file in files))
 
 
 def find_class_folder(folder: Path) -> Path:
@@ -109,26 +101,13 @@ def recognise_holdout(file_names: Iterable[str]) -> str:
     return glob if 0 < n_held_out < len(names) else ""
 
 
-def extract_archive(archive: Path, work_dir: Path, progress: Callable | None = None) -> Path:
-    """Extract an archive below work_dir, once: the folder is named after its name, size and time of change.
-
-    Raises SourceError for a damaged or encrypted archive, or a member that would leave the folder.
-    """
-    status = archive.stat()
-    key = digest_of(archive.name, str(status.st_size), str(status.st_mtime_ns))[:8]
-    target = work_dir / f"{_archive_stem(archive)}-{key}"
-    if not target.is_dir():
-        _extract_to(archive, target, progress)
-    return target
-
-
 def _open_known(name: str, work_dir: Path, progress: Callable | None) -> Path:
     """The class folders of a known data set; its archive is removed when it has been extracted."""
     dataset = KNOWN[name]
     target = work_dir / f"{name}-{digest_of(dataset.url, dataset.known_hash)[:8]}"
     if not target.is_dir():
         archive = download(dataset, work_dir, progress)
-        _extract_to(archive, target, progress, finish=lambda folder: arrange(dataset, folder))
+        extract_to(archive, target, progress, finish=lambda folder: arrange(dataset, folder))
         archive.unlink()
     return target / BY_CLASS
 
@@ -193,84 +172,6 @@ def _leads_back(root: str, name: str) -> bool:
 
 def _warn_unlisted(error: OSError) -> None:
     warnings.warn(f"the folder {error.filename!r} cannot be listed ({error.strerror}) and is left out", stacklevel=2)
-
-
-def _archive_stem(archive: Path) -> str:
-    """The name without the suffix of an archive. Raises SourceError for another kind of file."""
-    for suffix in sorted(ARCHIVE_SUFFIXES, key=len, reverse=True):
-        if archive.name.lower().endswith(suffix):
-            return archive.name[: -len(suffix)]
-    raise SourceError(
-        f"{str(archive)!r} is a file but no archive ({', '.join(ARCHIVE_SUFFIXES)}); give an archive or a "
-        f"folder, and {CLASS_FOLDERS}"
-    )
-
-
-def _extract_to(
-    archive: Path, target: Path, progress: Callable | None, finish: Callable[[Path], object] = lambda _: None
-) -> None:
-    """Extract and finish beside the target and rename at the end: a target that exists is complete."""
-    partial = target.with_name(f"{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
-        unpack = _unpack_zip if archive.name.lower().endswith(".zip") else _unpack_tar
-        unpack(archive, partial, progress)
-        finish(partial)
-        partial.rename(target)
-    except (UnicodeDecodeError, NotImplementedError) as error:
-        raise SourceError(
-            f"{str(archive)!r} holds member names or a compression that cannot be read ({error}); "
-            "pack it again as a common .zip, or extract it yourself and give the folder"
-        ) from error
-    except DAMAGE as error:
-        raise SourceError(
-            f"{str(archive)!r} cannot be extracted to {str(target.parent)!r} ({error or type(error).__name__}); "
-            "if the disk is not full, the archive is damaged or incomplete: download or copy it again"
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _unpack_zip(archive: Path, folder: Path, progress: Callable | None) -> None:
-    with zipfile.ZipFile(archive) as opened:
-        members = [member for member in opened.infolist() if not member.is_dir()]
-        for member in members:
-            member.filename = _zip_name(member)
-            _check_member(archive, member.filename, stat.S_IFMT(member.external_attr >> 16) in (0, stat.S_IFREG))
-            if member.flag_bits & 1:
-                raise SourceError(f"{str(archive)!r} is encrypted; extract it with its password and give the folder")
-        for member in tracked(progress, members, len(members), f"Extracting {archive.name}"):
-            opened.extract(member, folder)
-
-
-def _zip_name(member: zipfile.ZipInfo) -> str:
-    """A member's name; many tools write UTF-8 without saying so, which zipfile reads as code page 437."""
-    name = member.filename
-    if not member.flag_bits & 0x800:
-        with contextlib.suppress(UnicodeError):
-            name = name.encode("cp437").decode("utf-8")
-    return name.replace("\\", "/") if member.create_system == 0 else name  # 0: Windows, where some write \
-
-
-def _unpack_tar(archive: Path, folder: Path, progress: Callable | None) -> None:
-    with tarfile.open(archive) as opened:
-        for member in tracked(progress, opened, None, f"Extracting {archive.name}"):
-            _check_member(archive, member.name, member.isfile() or member.isdir())
-            opened.extract(member, folder, filter="data")
-        while opened.fileobj.read(1 << 20):
-            pass  # only at its end does a compressed file compare its checksum
-
-
-def _check_member(archive: Path, name: str, is_plain: bool) -> None:
-    """Raise SourceError for a member that is no plain file or folder, or would leave the target folder."""
-    outside = re.match(r"[\\/]|[A-Za-z]:[\\/]", name) or ".." in re.split(r"[\\/]", name)
-    if outside or not is_plain:
-        what = "leads out of its folder" if outside else "is a link or a device, not a file"
-        raise SourceError(
-            f"The member {name!r} of {str(archive)!r} {what}, so nothing was extracted. Pack plain files in "
-            "class folders; if you trust the archive, extract it yourself and give the folder"
-        )
 
 
 def _stage(folder: Path, files: list[Path], target: Path, progress: Callable | None) -> Path:

@@ -13,6 +13,7 @@ from helpers.audit import DatasetError, list_files, n_workers
 from helpers.config import AudioConfig, DataConfig
 
 KEPT_FREE_BYTES = 64 * 2**20  # for all else that a run writes
+FEWEST_BITS_PER_S = 1_000  # of sound: silence in FLAC takes a little more
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,9 @@ def in_megabytes(n_bytes: int) -> str:
 
 
 def _n_clips(path: Path, audio: AudioConfig) -> int:
+    """Clips of a file at most; a header that promises more than its bytes can hold is not believed."""
     try:
-        return max(1, math.ceil(source_info(path).duration_s / audio.duration_s))
-    except AudioError:
+        longest_s = 8 * path.stat().st_size / FEWEST_BITS_PER_S
+        return max(1, math.ceil(min(source_info(path).duration_s, longest_s) / audio.duration_s))
+    except (AudioError, OSError):
         return 0

@@ -1,5 +1,6 @@
 """The training loop of both recipes: one step a player, pictures, checkpoints, resume; alone or with others."""
 
+import contextlib
 import copy
 import functools
 import itertools
@@ -143,7 +144,7 @@ class _Trainer:
         self.watching_s = 0.0  # how long the last picture took
         self.sampled_step = self.saved_step = 0
         self.heard, self.heard_step = None, -1  # the generator worth hearing, and of which step it is
-        self.background = Background()
+        self.background, self.failing = Background(), False
 
     def run(self) -> TrainResult:
         try:
@@ -199,7 +200,6 @@ class _Trainer:
         save_due = sample_due = False
         if look_due or n_processes() == 1:  # agreeing makes the processes wait for each other
             self.seconds, save_due, sample_due = of_the_first(self._what_is_due())
-        save_due = save_due or self.step % self._epoch_save() == 0
         if look_due:
             self._show(bar, losses)
         if (look_due or save_due or sample_due) and not self._healthy():
@@ -211,13 +211,15 @@ class _Trainer:
         return ""
 
     def _what_is_due(self) -> tuple[float, bool, bool]:
-        """Seconds of the run, and whether they ask for a checkpoint and for a picture."""
+        """Seconds of the run, and whether a checkpoint and a picture are to be made: none while others are."""
         seconds = time.monotonic() - self.started
         if self.sampled_at is None:
             self.sampled_at = seconds  # after the first step, which may have compiled
         pause = max(60 * self.intervals.samples, self.watching_s / WATCHING_SHARE)
-        save_due = seconds - self.saved_at >= 60 * self.intervals.checkpoint
-        return seconds, save_due, seconds - self.sampled_at >= pause and self.background.idle()
+        epochs, saved_epochs = (step // self._epoch_save() for step in (self.step, self.saved_step))
+        save_due = seconds - self.saved_at >= 60 * self.intervals.checkpoint or epochs > saved_epochs
+        idle = self.background.idle()
+        return seconds, save_due and idle, seconds - self.sampled_at >= pause and idle
 
     def _healthy(self) -> bool:
         """Whether all numbers since the last look, and all weights, are finite."""
@@ -290,9 +292,10 @@ class _Trainer:
         self.background.start(self._write, state, line)
 
     def _write(self, state: dict, line: dict | None) -> None:
-        if line:
-            append_metrics(self.folder / "metrics.jsonl", line)
-        save_checkpoint(state, self.folder / "checkpoints", state["step"])
+        with self._kept_going(f"the checkpoint of step {state['step']}"):
+            if line:  # first: a line without its checkpoint is dropped by the next run, a checkpoint is not
+                append_metrics(self.folder / "metrics.jsonl", line)
+            save_checkpoint(state, self.folder / "checkpoints", state["step"])
 
     def _sample(self) -> None:
         """Let a copy of the generator be looked at while training goes on."""
@@ -303,13 +306,31 @@ class _Trainer:
     def _look(self, step: int, minutes: float, network: nn.Module) -> None:
         begun = time.monotonic()
         self._hear(step, network)
-        self.on_samples(step, minutes, self.heard)
+        with self._kept_going(f"what was heard at step {step}"):
+            self.on_samples(step, minutes, self.heard)
         self.watching_s = time.monotonic() - begun
+
+    @contextlib.contextmanager
+    def _kept_going(self, what: str):
+        """Training outlives a disk that is full or gone: it says so once, and tries again at the next interval."""
+        try:
+            yield
+            self.failing = False
+        except OSError as error:
+            if not self.failing:
+                warnings.warn(
+                    f"{what} could not be written ({error}). Training goes on and tries again at every interval; "
+                    f"what was saved before stays. Make room, or see that {self.folder} is there",
+                    TrainingWarning,
+                    stacklevel=4,
+                )
+            self.failing = True
 
     def _finish(self) -> None:
         if self.sampled_step != self.step:
             self._sample()
-        if self.saved_step != self.step:
+        self.background.finish()
+        if self.saved_step != self.step or self.failing:
             self._save()
         self.background.finish()
 

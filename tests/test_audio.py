@@ -228,3 +228,24 @@ def test_a_long_file_comes_in_blocks_and_a_clip_is_read_no_further_than_needed(t
     read_clip(tmp_path / "nan.wav", 16_000, 0, 800)
     with pytest.raises(AudioError, match="not numbers"):
         list(stream_audio(tmp_path / "nan.wav", 16_000)[1])
+
+
+def test_a_header_that_promises_more_than_there_is_gives_what_there_is(tmp_path):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, sine(440, 8_000, 1.0), 8_000)
+    content = bytearray(path.read_bytes())
+    content[4:8] = content[40:44] = b"\xf0\xff\xff\xff"  # the sizes of the file and of its samples: 4 GiB
+    path.write_bytes(content)
+    info, blocks = stream_audio(path, 8_000)
+    assert sum(len(block) for block in blocks) == 8_000
+    assert info.duration_s == 1.0
+
+
+def test_many_channels_at_a_high_rate_come_in_blocks_of_the_same_size(tmp_path, monkeypatch):
+    monkeypatch.setattr(audio, "BLOCK_VALUES", 24_000)
+    waveform = sine(440, 192_000, 0.1)
+    soundfile.write(tmp_path / "x.wav", np.tile(waveform[:, None], (1, 24)), 192_000)
+    info, blocks = stream_audio(tmp_path / "x.wav", 192_000)
+    blocks = list(blocks)
+    assert (info.n_channels, max(len(block) for block in blocks)) == (24, 1_000)
+    np.testing.assert_allclose(np.concatenate(blocks), waveform, atol=1e-4)

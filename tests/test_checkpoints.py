@@ -34,7 +34,11 @@ def steps_in(folder) -> list[str]:
 def test_the_newest_is_loaded_and_two_are_kept(tmp_path):
     for step in (5, 10, 200):
         assert save_checkpoint(state(step), tmp_path, step).exists()
-    assert steps_in(tmp_path) == ["step-00000010.pt", "step-00000200.pt"]
+    names = [f"step-{step:08d}.{end}" for step in (10, 200) for end in ("pt", "sha256")]
+    assert steps_in(tmp_path) == names
+    (tmp_path / "step-00000300.pt.partial").write_bytes(b"of a run that was killed")
+    save_checkpoint(state(200), tmp_path, 200)
+    assert steps_in(tmp_path) == names
     loaded, problems = load_newest_checkpoint(tmp_path)
     assert loaded["step"] == 200 and problems == []
     assert torch.equal(loaded["weights"], state(200)["weights"])
@@ -50,9 +54,6 @@ def test_a_kill_while_writing_leaves_the_older_one_whole(tmp_path, monkeypatch, 
     save_checkpoint(state(1), tmp_path, 1)
 
     def die(*args):
-        if where == "save":
-            with open(args[1], "wb") as file:
-                file.write(b"PK half a file")
         raise OSError("no space left on device")
 
     with monkeypatch.context() as patch:
@@ -65,7 +66,7 @@ def test_a_kill_while_writing_leaves_the_older_one_whole(tmp_path, monkeypatch, 
     assert load_newest_checkpoint(tmp_path)[0]["step"] == 3
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "random", "text", "pickle"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "random", "text", "pickle", "bit"])
 def test_a_damaged_newest_gives_way_to_the_one_before_with_a_message(tmp_path, damage):
     save_checkpoint(state(1), tmp_path, 1)
     newest = save_checkpoint(state(2), tmp_path, 2)
@@ -78,6 +79,7 @@ def test_a_damaged_newest_gives_way_to_the_one_before_with_a_message(tmp_path, d
             "random": np.random.default_rng(0).bytes(4096),
             "text": b"this is no checkpoint\n" * 10,
             "pickle": pickle.dumps({"step": os.getpid}),
+            "bit": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],  # in a weight
         }[damage]
     )
     with warnings.catch_warnings():
@@ -101,8 +103,13 @@ def test_no_damage_to_a_checkpoint_escapes(tmp_path):
         newest.write_bytes(damaged.tobytes())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            loaded, _ = load_newest_checkpoint(tmp_path)
-        assert loaded is not None
+            loaded, problems = load_newest_checkpoint(tmp_path)
+        assert (loaded["step"], len(problems)) == (1, 1)
+
+
+def test_a_checkpoint_without_a_digest_is_taken_at_its_word(tmp_path):
+    save_checkpoint(state(4), tmp_path, 4).with_suffix(".sha256").unlink()
+    assert load_newest_checkpoint(tmp_path)[0]["step"] == 4
 
 
 def test_all_damaged_is_none_with_a_message_each_and_a_new_checkpoint_is_then_kept(tmp_path):
@@ -196,7 +203,7 @@ def test_a_missing_generator_says_what_to_run(tmp_path):
         load_generator(tmp_path / "x.safetensors")
 
 
-@pytest.mark.parametrize("damage", ["foreign", "named", "random", "empty", "cut", "pickle", "classes", "text"])
+@pytest.mark.parametrize("damage", ["foreign", "named", "random", "empty", "cut", "pickle", "classes", "text", "bit"])
 def test_a_foreign_or_damaged_generator_is_refused_in_words(tmp_path, sound_generator, damage):
     path = export_generator(tmp_path / "g.safetensors", sound_generator())
     whole = path.read_bytes()
@@ -209,6 +216,7 @@ def test_a_foreign_or_damaged_generator_is_refused_in_words(tmp_path, sound_gene
         assert path.read_bytes() != whole
     else:
         made = {"random": np.random.default_rng(0).bytes(999), "empty": b"", "cut": whole[: len(whole) // 2]}
+        made["bit"] = whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:]  # in a weight
         made |= {"pickle": pickle.dumps(Bomb(tmp_path / "executed")), "text": b"<html>404</html>" * 20}
         path.write_bytes(made[damage])
     with pytest.raises(CheckpointError, match="g.safetensors is no generator of this project, or damaged"):

@@ -62,3 +62,12 @@ def test_the_newest_quality_of_each_run_on_the_same_recordings_is_compared(tmp_p
     found = compare_runs(tmp_path, "kit")
     assert [(line["run"], line["accuracy"]) for line in found] == [("a", 0.2), ("b", 0.9)]
     assert compare_runs(tmp_path / "none", "kit") == []
+
+
+def test_a_line_after_a_torn_one_is_whole(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    append_metrics(path, {"kind": "training", "step": 1})
+    path.write_bytes(path.read_bytes() + b'{"kind": "trai')
+    append_metrics(path, {"kind": "training", "step": 2})
+    append_metrics(path, {"kind": "training", "step": 3})
+    assert [line["step"] for line in read_metrics(path, "training")] == [1, 2, 3]

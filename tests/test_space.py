@@ -50,3 +50,17 @@ def test_a_disk_too_small_is_refused_with_what_is_missing_and_nothing_written(
     with pytest.raises(DatasetError, match=r"only 1 MiB free, 2 MiB too little.*max_clips_per_class"):
         prepare_clips(folder, tiny_audio, DataConfig(), tmp_path / "data", tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("features-*"))
+
+
+def test_a_header_that_lies_does_not_ask_for_the_whole_disk(folder, tiny_audio, tmp_path):
+    path = folder / "b" / "liar.flac"
+    soundfile.write(path, np.random.default_rng(0).uniform(-0.3, 0.3, 4_000), 8_000)
+    content = bytearray(path.read_bytes())
+    content[21] |= 0x0F
+    content[22:26] = b"\xff\xff\xff\xff"  # the 36 bits that say how many samples there are
+    path.write_bytes(content)
+    data = DataConfig(slice_long=True)
+    assert space_of(folder, tiny_audio, data).n_clips < 1_000
+    clips = prepare_clips(folder, tiny_audio, data, tmp_path / "data", tmp_path / "cache")
+    assert [row.status for row in clips.audit if row.path == "b/liar.flac"] in (["kept"], ["unreadable"])
+    assert len(clips.labels) >= 12

@@ -1,7 +1,11 @@
 """The training loop: resumable bit for bit, stopped by what was asked for, saved on Ctrl-C, never with NaN."""
 
 import _thread
+import contextlib
 import dataclasses
+import errno
+import os
+import resource
 import threading
 import warnings
 
@@ -177,8 +181,8 @@ def test_samples_and_checkpoints_come_at_their_intervals_and_at_the_end(train, t
     train(tiny_run(), intervals=Intervals(0, 0), on_samples=lambda step, *_: shown.append(step), steps=30)
     assert shown[0] == 1 and shown[-1] == 30 and len(shown) > 2
     assert shown == sorted(set(shown))  # one after another, while training goes on
-    lines = read_metrics(tmp_path / "run" / "metrics.jsonl", "training")
-    assert [line["step"] for line in lines][:3] == [1, 2, 3] and lines[-1]["step"] == 30
+    steps = [line["step"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl", "training")]
+    assert steps[0] == 1 and steps[-1] == 30 and len(steps) > 2 and steps == sorted(set(steps))
     seldom = []
     train(tiny_run(), "other", on_samples=lambda step, *_: seldom.append(step), steps=3)
     assert seldom == [3]
@@ -298,6 +302,60 @@ def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_continued(train,
         result = train(tiny_run(), steps=5)
     assert result.step == 5
     assert [line["step"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl", "training")] == [2, 5]
+
+
+@contextlib.contextmanager
+def files_of_at_most(n_bytes: int):
+    """As on a disk that is full: the system refuses whatever makes a file longer."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_full_disk_loses_nothing_that_was_saved_and_is_told_once(train, tiny_run, tmp_path):
+    train(tiny_run(), steps=3)
+    with files_of_at_most(20_000), warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        result = train(tiny_run(), intervals=Intervals(0, 1e6), steps=8)
+    assert (result.step, result.stopped_by) == (8, "steps")
+    words = [str(warning.message) for warning in told if warning.category is TrainingWarning]
+    assert len(words) == 1 and "could not be written" in words[0]
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").glob("*.pt")] == ["step-00000003.pt"]
+    train(tiny_run(), "whole", steps=8)
+    train(tiny_run(), steps=8)
+    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 4  # two, each with its digest
+    assert_same(checkpoint(tmp_path)["players"], checkpoint(tmp_path, "whole")["players"])
+    lines = read_metrics(tmp_path / "run" / "metrics.jsonl", "training")
+    assert [line["step"] for line in lines] == [3, 8]
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOTCONN, errno.EROFS])
+def test_a_drive_that_goes_away_and_comes_back_is_written_to_again(train, tiny_run, tmp_path, monkeypatch, number):
+    save, tried = training.save_checkpoint, []
+
+    def failing(state, folder, step):
+        tried.append(step)
+        if 1 < len(tried) < 4:
+            raise OSError(number, os.strerror(number))
+        return save(state, folder, step)
+
+    monkeypatch.setattr(training, "save_checkpoint", failing)
+    with pytest.warns(TrainingWarning, match=r"the checkpoint of step \d+ could not be written") as told:
+        train(tiny_run(), intervals=Intervals(0, 1e6), steps=200)
+    assert len([warning for warning in told if "could not be written" in str(warning.message)]) == 1
+    assert len(tried) >= 4 and tried[-1] == 200 and checkpoint(tmp_path)["step"] == 200
+
+
+def test_samples_that_cannot_be_written_do_not_end_training(train, tiny_run, tmp_path):
+    def full(step, minutes, network):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.warns(TrainingWarning, match="what was heard at step 1 could not be written .*No space left"):
+        result = train(tiny_run(), intervals=Intervals(1e6, 0), on_samples=full, steps=5)
+    assert result.step == 5 and checkpoint(tmp_path)["step"] == 5
 
 
 def few(n_each: tuple[int, ...]):

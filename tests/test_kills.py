@@ -1,0 +1,64 @@
+"""Killed without warning at any moment: the next run goes on from a checkpoint that is whole, and nothing differs."""
+
+import os
+import random
+import signal
+import time
+import warnings
+
+import torch
+
+from helpers.checkpoints import load_newest_checkpoint
+from helpers.diagnosis import TrainingWarning
+from helpers.records import read_metrics
+from helpers.training import Intervals, Limits, train_gan
+
+N_KILLS = 50
+LONGEST_S = 0.25  # from the start of a training to its death
+
+
+def in_a_child(work) -> int:
+    """Do some work in a process of its own, forked; its number."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        torch.set_num_threads(1)
+        work()
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def test_a_run_killed_fifty_times_is_the_run_that_was_never_killed(dataset, tiny_run, tmp_path):
+    config, moments = tiny_run(), random.Random(0)
+
+    def train(folder, steps: int, checkpoint_minutes: float) -> None:
+        limits, intervals = Limits(steps=steps), Intervals(checkpoint_minutes, 1e6)
+        train_gan(dataset, config, folder, torch.device("cpu"), limits, intervals, compiled=False)
+
+    reached = []
+    for _ in range(N_KILLS):
+        child = in_a_child(lambda: train(tmp_path / "killed", 10**6, 0))
+        time.sleep(moments.uniform(0, LONGEST_S))
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", TrainingWarning)
+            state, problems = load_newest_checkpoint(tmp_path / "killed" / "checkpoints")
+        assert problems == []
+        reached.append(state["step"] if state else 0)
+    assert reached == sorted(reached) and len(set(reached)) > N_KILLS // 4
+    n_steps = reached[-1] + 3
+    for folder in ("killed", "whole"):
+        child = in_a_child(lambda folder=folder: train(tmp_path / folder, n_steps, 0 if folder == "killed" else 1e6))
+        assert os.waitpid(child, 0)[1] == 0
+    killed, whole = (load_newest_checkpoint(tmp_path / name / "checkpoints")[0] for name in ("killed", "whole"))
+    assert killed["step"] == whole["step"] == n_steps
+    assert str(killed["players"]) == str(whole["players"])
+    for name in ("generator", "discriminator", "average"):
+        for key, value in whole["players"][name].items():
+            assert torch.equal(killed["players"][name][key], value), (name, key)
+    assert torch.equal(killed["rng"], whole["rng"])
+    steps = [line["step"] for line in read_metrics(tmp_path / "killed" / "metrics.jsonl", "training")]
+    assert steps == sorted(set(steps)) and steps[-1] == n_steps
