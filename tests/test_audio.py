@@ -10,6 +10,7 @@ from helpers.audio import (
     AudioError,
     fit_length,
     level_db,
+    nearby_rate,
     read_audio,
     read_clip,
     resample,
@@ -249,3 +250,25 @@ def test_many_channels_at_a_high_rate_come_in_blocks_of_the_same_size(tmp_path, 
     blocks = list(blocks)
     assert (info.n_channels, max(len(block) for block in blocks)) == (24, 1_000)
     np.testing.assert_allclose(np.concatenate(blocks), waveform, atol=1e-4)
+
+
+def test_rates_that_share_nothing_are_taken_for_ones_that_do(tmp_path):
+    assert nearby_rate(44_100, 16_000) == 44_100 and nearby_rate(48_000, 11_025) == 48_000
+    assert nearby_rate(16_001, 16_000) == 16_000
+    for from_rate in (22_254, 44_101, 191_999, 7_919):
+        for to_rate in (8_000, 16_000, 11_025, 22_050):
+            assert nearby_rate(from_rate, to_rate) == pytest.approx(from_rate, rel=0.01)
+    waveform = resample(sine(1_000, 22_254, 1.0), 22_254, 16_000)
+    assert len(waveform) == pytest.approx(16_000, abs=10)
+    assert peak_hz(waveform, 16_000) == pytest.approx(1_000, abs=2)
+
+
+@pytest.mark.parametrize("rate", [1, 999, 1_000_001, 2_000_000_000])
+def test_rates_that_no_recording_has_are_refused(tmp_path, rate):
+    path = tmp_path / "x.wav"
+    soundfile.write(path, sine(440, 8_000), 8_000)
+    content = bytearray(path.read_bytes())
+    content[24:28] = rate.to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(AudioError, match=f"has {rate} Hz: 1000 to 1000000 are read"):
+        read_audio(path, 8_000)

@@ -14,7 +14,24 @@ from helpers.records import read_metrics
 from helpers.training import Intervals, Limits, train_gan
 
 N_KILLS = 50
-LONGEST_S = 0.25  # from the start of a training to its death
+MOST_STEPS, LONGEST_S = 10, 0.1  # of a training before its death: so many begun, and then a moment
+
+
+class Told:
+    """A data set that writes a byte whenever a batch is asked for."""
+
+    def __init__(self, dataset, pipe: int):
+        self.dataset, self.pipe = dataset, pipe
+
+    def __getattr__(self, name):
+        return getattr(self.dataset, name)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def batch(self, items):
+        os.write(self.pipe, b"!")
+        return self.dataset.batch(items)
 
 
 def in_a_child(work) -> int:
@@ -33,16 +50,22 @@ def in_a_child(work) -> int:
 def test_a_run_killed_fifty_times_is_the_run_that_was_never_killed(dataset, tiny_run, tmp_path):
     config, moments = tiny_run(), random.Random(0)
 
-    def train(folder, steps: int, checkpoint_minutes: float) -> None:
+    def train(folder, steps: int, checkpoint_minutes: float, data=dataset) -> None:
         limits, intervals = Limits(steps=steps), Intervals(checkpoint_minutes, 1e6)
-        train_gan(dataset, config, folder, torch.device("cpu"), limits, intervals, compiled=False)
+        train_gan(data, config, folder, torch.device("cpu"), limits, intervals, compiled=False)
 
+    train(tmp_path / "first", 1, 1e6)  # what is loaded at the first step is loaded once, not by every child
     reached = []
     for _ in range(N_KILLS):
-        child = in_a_child(lambda: train(tmp_path / "killed", 10**6, 0))
+        heard, told = os.pipe()
+        child = in_a_child(lambda told=told: train(tmp_path / "killed", 10**6, 0, Told(dataset, told)))
+        os.close(told)
+        for _ in range(moments.randrange(MOST_STEPS)):
+            os.read(heard, 1)
         time.sleep(moments.uniform(0, LONGEST_S))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+        os.close(heard)
         with warnings.catch_warnings():
             warnings.simplefilter("error", TrainingWarning)
             state, problems = load_newest_checkpoint(tmp_path / "killed" / "checkpoints")

@@ -243,7 +243,7 @@ def nan_from(monkeypatch, first_step: int) -> None:
 
 
 def assert_no_nan_saved(tmp_path) -> None:
-    for path in (tmp_path / "run" / "checkpoints").glob("*"):
+    for path in (tmp_path / "run" / "checkpoints").glob("*.pt"):
         saved = tensors(torch.load(path, weights_only=True))
         assert [name for name, value in saved.items() if not torch.isfinite(value.float()).all()] == [], path.name
 
@@ -344,9 +344,9 @@ def test_a_drive_that_goes_away_and_comes_back_is_written_to_again(train, tiny_r
 
     monkeypatch.setattr(training, "save_checkpoint", failing)
     with pytest.warns(TrainingWarning, match=r"the checkpoint of step \d+ could not be written") as told:
-        train(tiny_run(), intervals=Intervals(0, 1e6), steps=200)
+        train(tiny_run(), intervals=Intervals(0, 1e6), steps=60)
     assert len([warning for warning in told if "could not be written" in str(warning.message)]) == 1
-    assert len(tried) >= 4 and tried[-1] == 200 and checkpoint(tmp_path)["step"] == 200
+    assert len(tried) >= 4 and tried[-1] == 60 and checkpoint(tmp_path)["step"] == 60
 
 
 def test_samples_that_cannot_be_written_do_not_end_training(train, tiny_run, tmp_path):
