@@ -9,30 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from making import TONE, make_sounds, relative, zip_folder
 
 from helpers import archives
 from helpers.archives import extract_archive
 from helpers.audio import write_wav
 from helpers.sources import SourceError, list_audio, open_source
-
-TONE = np.sin(np.arange(800) * 0.3).astype(np.float32)
-
-
-def make_sounds(folder: Path, *names: str) -> Path:
-    for name in names:
-        write_wav(folder / name, TONE, 8_000)
-    return folder
-
-
-def zip_folder(folder: Path, archive: Path) -> Path:
-    with zipfile.ZipFile(archive, "w") as opened:
-        for file in sorted(folder.rglob("*")):
-            opened.write(file, file.relative_to(folder))
-    return archive
-
-
-def relative(folder: Path) -> list[str]:
-    return [str(file.relative_to(folder)) for file in list_audio(folder)]
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".ZIP", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".Tar.GZ"])

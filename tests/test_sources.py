@@ -1,34 +1,12 @@
 import os
 import warnings
-import zipfile
-from pathlib import Path
 
-import numpy as np
 import pytest
+from making import TONE, make_sounds, relative, zip_folder
 
 from helpers import sources
 from helpers.audio import write_wav
 from helpers.sources import SourceError, find_class_folder, list_audio, open_source, recognise_holdout
-
-TONE = np.sin(np.arange(800) * 0.3).astype(np.float32)
-
-
-def make_sounds(folder: Path, *names: str) -> Path:
-    for name in names:
-        write_wav(folder / name, TONE, 8_000)
-    return folder
-
-
-def zip_folder(folder: Path, archive: Path) -> Path:
-    with zipfile.ZipFile(archive, "w") as opened:
-        for file in sorted(folder.rglob("*")):
-            opened.write(file, file.relative_to(folder))
-    return archive
-
-
-def relative(folder: Path) -> list[str]:
-    return [str(file.relative_to(folder)) for file in list_audio(folder)]
-
 
 # --- the class folder -------------------------------------------------------------------------------------
 
