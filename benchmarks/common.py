@@ -1,9 +1,12 @@
 """What the benchmarks share: recordings, configurations fitted to them, one judge for all, turns, tables."""
 
 import dataclasses
+import resource
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import cached_property
+from multiprocessing import get_context
 from pathlib import Path
 
 from helpers.audit import common_sample_rate
@@ -81,6 +84,17 @@ def take_turns(
             wait()
             seconds[name].append((time.perf_counter() - begun) / calls)
     return seconds
+
+
+def in_fresh_process(function: Callable, *arguments):
+    """What a function of a module gives in a process of its own, whose memory is that of the function."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def peak_mib() -> float:
+    """The most memory that this process has had, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def markdown_table(rows: Sequence[dict[str, str]]) -> str:

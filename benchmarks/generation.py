@@ -1,15 +1,12 @@
 """Sounds a second, one and many, drawn and heard, beside a plain loop that makes one at a time; memory of many."""
 
 import argparse
-import multiprocessing
-import resource
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 
 import torch
 
-from benchmarks.common import markdown_table, take_turns
+from benchmarks.common import in_fresh_process, markdown_table, peak_mib, take_turns
 from benchmarks.template import invert_one
 from helpers.checkpoints import SoundGenerator
 from helpers.config import PRESETS, make_config
@@ -28,7 +25,8 @@ def main() -> None:
     print(describe())
     rows = [_speed(preset, arguments.sounds, arguments.rounds) for preset in arguments.presets]
     print(f"\n{markdown_table(rows)}\n")
-    memory = [_memory_of(arguments.presets[-1], n) for n in (arguments.sounds, 10 * arguments.sounds)]
+    numbers = (arguments.sounds, 10 * arguments.sounds)
+    memory = [in_fresh_process(_memory, arguments.presets[-1], n_sounds) for n_sounds in numbers]
     print(markdown_table(memory))
 
 
@@ -76,19 +74,14 @@ def _speed(preset: str, n_sounds: int, rounds: int) -> dict[str, str]:
     }
 
 
-def _memory_of(preset: str, n_sounds: int) -> dict[str, str]:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return pool.submit(_memory, preset, n_sounds).result()
-
-
 def _memory(preset: str, n_sounds: int) -> dict[str, str]:
     """Sounds made and dropped, part by part, as 04_listen writes them."""
     generator = untrained(preset)
     begun = time.perf_counter()
     z, labels = draw_latents(n_sounds, generator.model.z_dim), torch.arange(n_sounds) % len(CLASSES)
     n_made = sum(len(part.waveforms) for part in sounds_in_parts(generator, z, labels, inverter_of(generator)))
-    seconds, peak = time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"sounds": str(n_made), "seconds": f"{seconds:.1f}", "peak memory, MiB": f"{peak:.0f}"}
+    seconds = time.perf_counter() - begun
+    return {"sounds": str(n_made), "seconds": f"{seconds:.1f}", "peak memory, MiB": f"{peak_mib():.0f}"}
 
 
 def _parse_arguments() -> argparse.Namespace:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.common import Bench
+from benchmarks.common import Bench, markdown_table
 from helpers.checkpoints import load_generator
 from helpers.config import RECIPES
 from helpers.evaluation import FIGURES, TRUSTED_ACCURACY, Evaluator, Heard, interval, mean_figures
@@ -102,9 +102,9 @@ def _heading(bench: Bench, arguments: argparse.Namespace) -> str:
 
 
 def _table(rows: dict[str, dict[str, str]]) -> str:
-    lines = [f"| sounds | {' | '.join(COLUMNS)} |", f"|{'---|' * (len(COLUMNS) + 1)}"]
-    lines += [f"| {name} | {' | '.join(row.get(column, '') for column in COLUMNS)} |" for name, row in rows.items()]
-    return "\n".join(lines)
+    return markdown_table(
+        [{"sounds": name} | {column: row.get(column, "") for column in COLUMNS} for name, row in rows.items()]
+    )
 
 
 def _per_class(trained: Sequence[Trained], evaluator: Evaluator) -> str:

@@ -2,20 +2,17 @@
 
 import argparse
 import dataclasses
-import multiprocessing
-import resource
 import shutil
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import torch
 
-from benchmarks.common import markdown_table
+from benchmarks.common import in_fresh_process, markdown_table, peak_mib
 from helpers.config import DataConfig, RunConfig, make_config
 from helpers.dataset import TrainAudioSpectrogramDataset, fit_to, open_clips, prepare_clips
 from helpers.runtime import describe
@@ -36,27 +33,24 @@ def main() -> None:
     for n_files in arguments.files:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             _make_files(Path(folder) / "sounds", n_files)
-            rows.append({"recordings": f"{n_files} files of {FILE_S} s", **_in_fresh_process(folder, False)})
+            rows.append({"recordings": f"{n_files} files of {FILE_S} s", **_both(Path(folder), False)})
             print(rows[-1], flush=True)
     for hours in arguments.hours:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             _make_recording(Path(folder) / "sounds", hours)
-            rows.append({"recordings": f"one of {hours:g} h, sliced", **_in_fresh_process(folder, True)})
+            rows.append({"recordings": f"one of {hours:g} h, sliced", **_both(Path(folder), True)})
             print(rows[-1], flush=True)
     print(f"\n{markdown_table(rows)}")
 
 
-def _in_fresh_process(folder: str, slice_long: bool) -> dict[str, str]:
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        row = pool.submit(_measure, Path(folder), slice_long).result()
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        return row | pool.submit(_reopen, Path(folder), slice_long).result()
+def _both(folder: Path, slice_long: bool) -> dict[str, str]:
+    return in_fresh_process(_measure, folder, slice_long) | in_fresh_process(_reopen, folder, slice_long)
 
 
 def _measure(folder: Path, slice_long: bool) -> dict[str, str]:
     """From files to a cache."""
     config, data, cache = make_config("cpu", "modern"), DataConfig(slice_long=slice_long), folder / "cache"
-    before = _peak_mib()
+    before = peak_mib()
     begun = time.perf_counter()
     clips = prepare_clips(folder / "sounds", config.audio, data, folder / "data", cache)
     seconds = time.perf_counter() - begun
@@ -65,7 +59,7 @@ def _measure(folder: Path, slice_long: bool) -> dict[str, str]:
         "clips": str(len(clips.labels)),
         "first pass, s": f"{seconds:.1f}",
         "clips a second": f"{len(clips.labels) / seconds:.0f}",
-        "memory, MiB": f"{_peak_mib():.0f} ({before:.0f} before)",
+        "memory, MiB": f"{peak_mib():.0f} ({before:.0f} before)",
         "cache, MiB": f"{sum(path.stat().st_size for path in cache.iterdir()) / 2**20:.0f}",
     }
 
@@ -87,7 +81,7 @@ def _reopen(folder: Path, slice_long: bool) -> dict[str, str]:
         "opened again, s": f"{opened:.2f}",
         "statistics, s": f"{fitted:.1f}",
         "a batch, ms": f"{1e3 * (time.perf_counter() - begun) / BATCHES:.2f}",
-        "memory then, MiB": f"{_peak_mib():.0f}",
+        "memory then, MiB": f"{peak_mib():.0f}",
     }
 
 
@@ -115,10 +109,6 @@ def _make_recording(folder: Path, hours: float) -> None:
     with soundfile.SoundFile(folder / "long" / "long.wav", "w", rate, 1, format="RF64") as file:
         for _ in range(round(hours * 3600 / BLOCK_S)):
             file.write(rng.uniform(-0.3, 0.3, BLOCK_S * rate).astype(np.float32))
-
-
-def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _parse_arguments() -> argparse.Namespace:

@@ -18,11 +18,10 @@ from helpers.augment import augment
 from helpers.config import PRESETS, RECIPES
 from helpers.runtime import describe, pick_device, pick_precision
 from helpers.training import Intervals, Limits, draw_items, train_gan
-from helpers.updates import Players, can_compile, train_step_d, train_step_g, update_average
+from helpers.updates import PRECISIONS, Players, can_compile, train_step_d, train_step_g, update_average
 from helpers.watching import Watch
 
 PEAK_SIZE = 2048  # of the square matrices whose product is the peak
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def main() -> None:
@@ -31,7 +30,7 @@ def main() -> None:
     print(describe())
     device = pick_device()
     precision = pick_precision("auto", device)
-    peak = peak_flops(device, DTYPES[precision])
+    peak = peak_flops(device, PRECISIONS[precision])
     print(f"peak, a product of {PEAK_SIZE} x {PEAK_SIZE} matrices in {precision}: {peak / 1e12:.2f} TFLOP/s")
     rows, parts = [], []
     for preset in arguments.presets:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from helpers.config import digest_of
 from helpers.downloads import SourceError, tracked
+from helpers.space import KEPT_FREE_BYTES, in_megabytes
 
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, OSError)
@@ -20,7 +21,6 @@ CLASS_FOLDERS = "put each class's files in a subfolder of its own, as in sounds/
 MOST_MEMBERS = 1_000_000
 MOST_TIMES = 200  # an archive's own size: recordings halve at best, and only silence shrinks much more
 HARMLESS_BYTES = 2**30  # may be any number of times as large
-KEPT_FREE_BYTES = 64 * 2**20
 
 
 def extract_archive(archive: Path, work_dir: Path, progress: Callable | None = None) -> Path:
@@ -95,7 +95,7 @@ class _Limits:
             )
         elif self.n_bytes > self.free:
             why = (
-                f"unpacks to {self.n_bytes / 2**20:,.0f} MiB or more, and only {max(0, self.free) / 2**20:,.0f} MiB "
+                f"unpacks to {in_megabytes(self.n_bytes)} or more, and only {in_megabytes(max(0, self.free))} "
                 "are free: make room"
             )
         if why:

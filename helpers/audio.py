@@ -67,7 +67,7 @@ def stream_audio(path: Path, sample_rate: int) -> tuple[SourceInfo, Iterator[np.
     """
     with _as_audio_error(path):
         source = _open(path)
-    info = SourceInfo(source.samplerate, source.channels, source.frames / source.samplerate)
+    info = _info_of(source)
     return info, resample_blocks(_read_blocks(path, source), info.sample_rate, sample_rate)
 
 
@@ -95,7 +95,7 @@ def resample_blocks(blocks: Iterable[np.ndarray], from_rate: int, to_rate: int) 
 def source_info(path: Path) -> SourceInfo:
     """What a file is by its header; AudioError if it has none."""
     with _as_audio_error(path), _open(path) as source:
-        return SourceInfo(source.samplerate, source.channels, source.frames / source.samplerate)
+        return _info_of(source)
 
 
 def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
@@ -175,6 +175,10 @@ def _open(path: Path) -> soundfile.SoundFile:
         source.close()
         raise AudioError(f"has {source.samplerate} Hz: {LOWEST_RATE} to {HIGHEST_RATE} are read")
     return source
+
+
+def _info_of(source: soundfile.SoundFile) -> SourceInfo:
+    return SourceInfo(source.samplerate, source.channels, source.frames / source.samplerate)
 
 
 def _read_blocks(path: Path, source: soundfile.SoundFile) -> Iterator[np.ndarray]:
