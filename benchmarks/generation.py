@@ -8,9 +8,9 @@ import torch
 
 from benchmarks.common import in_fresh_process, markdown_table, peak_mib, take_turns
 from benchmarks.template import invert_one
-from helpers.checkpoints import SoundGenerator
 from helpers.config import PRESETS, make_config
 from helpers.features import PerBinNormaliser
+from helpers.generators import SoundGenerator
 from helpers.models import make_generator
 from helpers.runtime import describe, pick_device
 from helpers.sampling import draw_latents, generate_mels, generate_sounds, inverter_of, sounds_in_parts

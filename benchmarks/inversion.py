@@ -15,11 +15,11 @@ import torchaudio
 from torch import Tensor
 
 from benchmarks.common import Bench
-from helpers.checkpoints import load_generator
 from helpers.config import AudioConfig
 from helpers.evaluation import FIGURES, mean_figures
 from helpers.features import MelExtractor, expand, mel_filterbank, mel_settings
 from helpers.fidelity import FIDELITY, fidelity
+from helpers.generators import load_generator
 from helpers.inversion import ITERATIONS, METHODS, MelInverter
 from helpers.magnitude_net import MagnitudeNet
 from helpers.plots import save_figure

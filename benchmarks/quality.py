@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from benchmarks.common import Bench, markdown_table
-from helpers.checkpoints import load_generator
 from helpers.config import RECIPES
 from helpers.evaluation import FIGURES, TRUSTED_ACCURACY, Evaluator, Heard, interval, mean_figures
+from helpers.generators import load_generator
 from helpers.inversion import MelInverter
 from helpers.metrics import accuracy
 from helpers.runtime import describe, pick_device, pick_precision

@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from benchmarks.common import Bench
-from helpers.checkpoints import SoundGenerator
 from helpers.config import AudioConfig, ConfigError, ModelConfig, RunConfig, TrainConfig
 from helpers.dataset import TrainAudioSpectrogramDataset
 from helpers.evaluation import Evaluator, Heard
+from helpers.generators import SoundGenerator
 from helpers.inversion import MelInverter
 from helpers.metrics import nearest_clips, share_of_copies
 from helpers.runtime import describe, pick_device, pick_precision

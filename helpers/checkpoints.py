@@ -1,24 +1,14 @@
-"""Atomic checkpoints of training, and the exported generator that is all listening needs."""
+"""Checkpoints of training, whole or not there, and found to be damaged by their digests."""
 
-import contextlib
 import hashlib
 import io
 import json
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-import safetensors
 import torch
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
 
-from helpers import __version__
-from helpers.config import AudioConfig, ConfigError, ModelConfig, audio_from_json, model_from_json, to_json
-from helpers.features import Normaliser, load_normaliser
-from helpers.magnitude_net import MagnitudeNet
-from helpers.models import make_generator
+from helpers.files import drop, write_atomically, write_in_place
 
 KEPT = 2  # newest checkpoints on disk: one to continue from, one in case that one is damaged
 
@@ -27,63 +17,12 @@ class CheckpointError(ValueError):
     """A checkpoint or generator file that cannot be used; the message names it and says what to do."""
 
 
-@dataclass(frozen=True)
-class SoundGenerator:
-    """A generator with everything needed to turn its output into sound."""
+class Saved(NamedTuple):
+    """A checkpoint on disk: its step, its file, and the SHA-256 that was noted ("": none was)."""
 
-    network: nn.Module
-    audio: AudioConfig
-    model: ModelConfig
-    classes: tuple[str, ...]
-    normaliser: Normaliser
-    inversion: MagnitudeNet | None = None  # learned from the same recordings
-
-    def class_index(self, name: str) -> int:
-        """The number of a class; ConfigError lists the classes there are."""
-        if name not in self.classes:
-            raise ConfigError(f"no class {name!r}; this generator knows {', '.join(self.classes)}")
-        return self.classes.index(name)
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside path, then put it in its place: a kill leaves the old one or the new one.
-
-    Whatever a library makes of a disk that is full, gone or read-only, an OSError is raised; the old file stays.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        write(partial)
-        with open(partial, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise
-        raise OSError(f"{path} cannot be written: {str(error).splitlines()[0]}") from error
-
-
-def save_network(path: Path, network: nn.Module, note: dict[str, str]) -> None:
-    """Write a network's weights with a note of what it was trained on."""
-    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
-    write_atomically(path, lambda partial: save_file(tensors, partial, note))
-
-
-def load_network(path: Path, network: nn.Module, note: dict[str, str] | None = None) -> nn.Module | None:
-    """The network, ready to use, with the weights that `save_network` wrote, with the same note if one is given.
-
-    None where there is no such file, or it is damaged or of another network.
-    """
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            if note is not None and file.metadata() != note:
-                return None
-        network.load_state_dict(load_file(path))
-    except (OSError, safetensors.SafetensorError, RuntimeError):
-        return None
-    return network.eval()
+    step: int
+    path: Path
+    digest: str
 
 
 def save_checkpoint(state: dict, folder: Path, step: int) -> Path:
@@ -92,20 +31,25 @@ def save_checkpoint(state: dict, folder: Path, step: int) -> Path:
     Its SHA-256 lies beside it. Checkpoints of later steps go too: training went on from an older one because they
     could not be read.
     """
+    content = io.BytesIO()
+    torch.save(state, content)
+    return save_bytes(content.getbuffer(), folder, step)
+
+
+def save_bytes(content: bytes | memoryview, folder: Path, step: int) -> Path:
+    """The same, of a checkpoint that is bytes already."""
     folder.mkdir(parents=True, exist_ok=True)
     digests = [digest for digest in folder.glob("step-*.sha256") if not digest.with_suffix(".pt").exists()]
     for stale in [*folder.glob("step-*.partial"), *digests]:
-        _drop(stale)  # of a run that was killed while it wrote, or had no room
-    content, path = io.BytesIO(), folder / f"step-{step:08d}.pt"
-    torch.save(state, content)
-    digest = hashlib.sha256(content.getbuffer()).hexdigest()
+        drop(stale)  # of a run that was killed while it wrote, or had no room
+    path, digest = folder / f"step-{step:08d}.pt", hashlib.sha256(content).hexdigest()
     write_atomically(_digest_path(path), lambda partial: partial.write_text(digest))  # first: no checkpoint without
-    write_atomically(path, lambda partial: partial.write_bytes(content.getbuffer()))
-    paths = _checkpoint_paths(folder)
+    write_atomically(path, lambda partial: partial.write_bytes(content))
+    paths = [saved.path for saved in saved_in(folder)]
     own = paths.index(path)
     for stale in paths[: max(0, own + 1 - KEPT)] + paths[own + 1 :]:
-        _drop(stale)
-        _drop(_digest_path(stale))
+        for file in (stale, _digest_path(stale), _note_path(stale)):
+            drop(file)
     return path
 
 
@@ -114,102 +58,67 @@ def load_newest_checkpoint(folder: Path) -> tuple[dict | None, list[str]]:
 
     Nothing in a checkpoint is executed: `torch.load(weights_only=True)`.
     """
+    _, state, problems = _load_newest(folder)
+    return state, problems
+
+
+def newest_whole(folder: Path) -> tuple[Saved | None, list[str]]:
+    """Which checkpoint `load_newest_checkpoint` takes, with its digest, and the same sentences."""
+    saved, _, problems = _load_newest(folder)
+    return saved, problems
+
+
+def saved_in(folder: Path) -> list[Saved]:
+    """The checkpoints in a folder, oldest first: those of `save_checkpoint`, and those of a run from a drive, which
+    have fixed names and a note each."""
+    found = []
+    for path in folder.glob("*.pt"):
+        if path.stem.removeprefix("step-").isdecimal():
+            digest = _digest_path(path)
+            noted = digest.read_text(errors="replace") if digest.exists() else ""
+            found.append(Saved(int(path.stem.removeprefix("step-")), path, noted))
+        elif _note_path(path).exists() and _note_path(path).stat().st_size:  # empty: being written
+            found.append(_read_note(path))
+    return sorted(found)
+
+
+def write_note(saved: Saved) -> None:
+    """Say beside a checkpoint with a fixed name that it is whole, and of which step."""
+    write_in_place(_note_path(saved.path), json.dumps({"step": saved.step, "sha256": saved.digest}).encode())
+
+
+def empty_note(path: Path) -> None:
+    """Say beside a checkpoint with a fixed name that it is not whole."""
+    write_in_place(_note_path(path), b"")
+
+
+def _read_note(path: Path) -> Saved:
+    try:
+        note = json.loads(_note_path(path).read_bytes())
+        return Saved(int(note["step"]), path, str(note["sha256"]))
+    except (ValueError, KeyError, TypeError):
+        return Saved(0, path, "unreadable")
+
+
+def _load_newest(folder: Path) -> tuple[Saved | None, dict | None, list[str]]:
     problems = []
-    for path in reversed(_checkpoint_paths(folder)):
+    for saved in reversed(saved_in(folder)):
         try:
-            content, digest = path.read_bytes(), _digest_path(path)
-            if digest.exists() and digest.read_text() != hashlib.sha256(content).hexdigest():
+            content = saved.path.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()
+            if saved.digest not in ("", digest):
                 raise ValueError("its digest is another")
-            return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True), problems
+            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            return saved._replace(digest=digest), state, problems
         except Exception as error:  # damage makes the unpickler fail in any way at all
             why = str(error) if type(error) is ValueError else type(error).__name__
-            problems.append(f"{path} cannot be read ({why}); the one before it is used")
-    return None, problems
-
-
-def export_generator(path: Path, generator: SoundGenerator, note: dict | None = None) -> Path:
-    """Write weights and statistics as safetensors, with configuration, classes and a note as metadata."""
-    tensors = {f"network.{name}": value for name, value in generator.network.state_dict().items()}
-    tensors |= {f"normaliser.{name}": value for name, value in generator.normaliser.tensors().items()}
-    if generator.inversion is not None:
-        tensors |= {f"inversion.{name}": value for name, value in generator.inversion.state_dict().items()}
-    metadata = {
-        "version": __version__,
-        "audio": to_json(generator.audio),
-        "model": to_json(generator.model),
-        "classes": "\n".join(name.encode("unicode_escape").decode() for name in generator.classes),
-        "note": json.dumps(note or {}),
-    }
-    whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    metadata["digest"] = _digest_of(whole)
-    write_atomically(path, lambda partial: save_file(whole, partial, metadata))
-    return path
-
-
-def read_note(path: Path) -> dict:
-    """The note that `export_generator` was given; empty where there is no such file or it is damaged."""
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            return json.loads(file.metadata()["note"])
-    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError):
-        return {}
-
-
-def load_generator(path: Path, device: torch.device | str = "cpu") -> SoundGenerator:
-    """Read what `export_generator` wrote, ready to generate on `device`.
-
-    Raises CheckpointError if the file is absent, damaged, or of another make.
-    """
-    if not path.exists():
-        raise CheckpointError(f"no generator at {path}: run 03_train first, with the same run folder")
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-        tensors = load_file(path)
-        if metadata.get("digest") not in (None, _digest_of(tensors)):  # None: of an older version
-            raise ConfigError("its numbers are not those that were written")
-        audio, model = audio_from_json(metadata["audio"]), model_from_json(metadata["model"])
-        classes = tuple(name.encode().decode("unicode_escape") for name in metadata["classes"].split("\n"))
-        normaliser = load_normaliser(_with_prefix(tensors, "normaliser."), audio)
-        network = make_generator(model, audio, len(classes))
-        network.load_state_dict(_with_prefix(tensors, "network."))
-        inversion = _load_inversion(_with_prefix(tensors, "inversion."), audio)
-    except (safetensors.SafetensorError, KeyError, RuntimeError, ConfigError) as error:
-        raise CheckpointError(f"{path} is no generator of this project, or damaged: {error}") from error
-    return SoundGenerator(network.to(device).eval(), audio, model, classes, normaliser, inversion)
-
-
-def _load_inversion(tensors: dict[str, Tensor], audio: AudioConfig) -> MagnitudeNet | None:
-    if not tensors:
-        return None
-    network = MagnitudeNet(audio)
-    network.load_state_dict(tensors)
-    return network.eval()
-
-
-def _digest_of(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 of names and numbers."""
-    found = hashlib.sha256()
-    for name in sorted(tensors):
-        found.update(name.encode())
-        found.update(tensors[name].numpy().tobytes())
-    return found.hexdigest()
+            problems.append(f"{saved.path} cannot be read ({why}); the one before it is used")
+    return None, None, problems
 
 
 def _digest_path(checkpoint: Path) -> Path:
     return checkpoint.with_suffix(".sha256")
 
 
-def _drop(path: Path) -> None:
-    """Remove a file; emptied first, since Drive keeps what is removed and counts it."""
-    with contextlib.suppress(FileNotFoundError):
-        os.truncate(path, 0)
-        path.unlink()
-
-
-def _checkpoint_paths(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*.pt"))
-
-
-def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+def _note_path(checkpoint: Path) -> Path:
+    return checkpoint.with_suffix(".json")

@@ -269,6 +269,26 @@ def model_from_json(text: str) -> ModelConfig:
     return from_dict(ModelConfig, _json_object(text, "the model configuration"))
 
 
+def identity(config: RunConfig) -> dict:
+    """What must be the same for a checkpoint to be continued."""
+    parts = {name: json.loads(to_json(getattr(config, name))) for name in ("audio", "model", "train")}
+    return parts | {"classes": list(config.classes), "data": {"digest": config.data.digest}}
+
+
+def differences(before: dict, now: dict) -> list[str]:
+    """In words, which fields of the parts of a configuration are not as they were."""
+    found = []
+    for part, new in now.items():
+        old = before.get(part)
+        if isinstance(new, dict) and isinstance(old, dict):
+            found += [
+                f"{part}.{name} {old.get(name)!r}, not {new[name]!r}" for name in new if old.get(name) != new[name]
+            ]
+        elif old != new:
+            found.append(f"{part} {old}, not {new}")
+    return found
+
+
 def digest_of(*parts: str) -> str:
     """Twelve hexadecimal digits that name these texts: keys of caches and data."""
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:12]

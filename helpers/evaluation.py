@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from helpers import metrics
-from helpers.checkpoints import SoundGenerator
 from helpers.dataset import ClipCache
+from helpers.generators import SoundGenerator
 from helpers.inversion import MelInverter
 from helpers.judge import JUDGE_STEPS, Judge, train_judge
 from helpers.sampling import draw_latents, generate_sounds

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from helpers.audit import n_workers
-from helpers.checkpoints import load_network, save_network
 from helpers.config import AudioConfig
 from helpers.dataset import ClipCache
 from helpers.features import compress, expand
+from helpers.generators import load_network, save_network
 from helpers.magnitude_net import MagnitudeNet
 from helpers.phase import modulus, raised, spectrum
 from helpers.runtime import pick_precision

@@ -10,10 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers.augment import augment
-from helpers.checkpoints import load_network, save_network
 from helpers.config import AudioConfig
 from helpers.dataset import ClipCache, fit_to
 from helpers.features import MelExtractor, Normaliser
+from helpers.generators import load_network, save_network
 
 FEATURE_DIM = 64
 CLIPS_AT_ONCE = 256

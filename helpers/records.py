@@ -2,7 +2,10 @@
 
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
+
+from helpers.files import write_atomically
 
 
 def append_metrics(path: Path, line: dict) -> None:
@@ -16,8 +19,7 @@ def append_metrics(path: Path, line: dict) -> None:
 
 def read_metrics(path: Path, kind: str) -> list[dict]:
     """The lines of one kind ("training" or "quality"), in order; a torn last line is left out."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return [values for values in map(_parse_line, lines) if values.get("kind") == kind]
+    return [values for values in map(json.loads, _whole_lines(path)) if values.get("kind") == kind]
 
 
 def compare_runs(folder: Path, source: str) -> list[dict]:
@@ -29,16 +31,34 @@ def compare_runs(folder: Path, source: str) -> list[dict]:
     return newest
 
 
-def _parse_line(line: str) -> dict:
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError:
-        return {}
-
-
 def drop_lines_after(path: Path, step: int) -> None:
     """Steps after the checkpoint are trained again, so their lines are not kept."""
     if path.exists():
-        lines = [line for line in path.read_text(encoding="utf-8").splitlines() if _parse_line(line)]
-        kept = [line for line in lines if _parse_line(line).get("step", 0) <= step]
-        path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+        _write_lines(path, [line for line in _whole_lines(path) if json.loads(line).get("step", 0) <= step])
+
+
+def merge_metrics(path: Path, other: Path) -> None:
+    """Add to the lines of a file those of another that it lacks: of a step of training it has its own."""
+    merged = {}
+    for line in _whole_lines(other) + _whole_lines(path):
+        values = json.loads(line)
+        merged[(values.get("kind"), values.get("step")) if values.get("kind") != "quality" else line] = line
+    if merged:
+        _write_lines(path, merged.values())
+
+
+def _whole_lines(path: Path) -> list[str]:
+    """The lines of a file that are JSON objects; none if it does not exist."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    return [line for line in lines if _is_object(line)]
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except json.JSONDecodeError:
+        return False
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    write_atomically(path, lambda partial: partial.write_text("".join(f"{line}\n" for line in lines), "utf-8"))

@@ -3,8 +3,8 @@
 import os
 import platform
 import random
-import shutil
 import sys
+import warnings
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -15,6 +15,8 @@ import torch
 from helpers import __version__
 from helpers.config import ConfigError, RunConfig
 from helpers.downloads import KNOWN
+from helpers.files import drop, drop_folder, write_atomically
+from helpers.mirror import SENT_WHOLE, Mirror
 from helpers.sources import KIT
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -29,11 +31,12 @@ class RunError(RuntimeError):
 
 @dataclass(frozen=True)
 class RunPaths:
-    """The files of one run. The folder moves as a whole; `cache` and `work` are on the local disk."""
+    """The files of one run. The folder moves as a whole; `cache`, `work` and `here` are on the local disk."""
 
     root: Path
     cache: Path
     work: Path  # extracted, made and downloaded recordings
+    here: Path  # where training writes: `root`, or a copy of it on the local disk if that is on Drive
 
     config = property(lambda self: self.root / "config.json")
     data = property(lambda self: self.root / "data")
@@ -46,26 +49,50 @@ class RunPaths:
     sounds = property(lambda self: self.root / "sounds")
     pictures = property(lambda self: self.root / "pictures")
     notebooks = property(lambda self: self.root / "notebooks")
+    local = property(lambda self: RunPaths(self.here, self.cache, self.work, self.here))
 
     def read_config(self, written_by: str = "01_data") -> RunConfig:
         """The run's configuration; RunError names the notebook to run first if there is none."""
-        if not self.config.exists():
-            raise RunError(f"no {self.config}: run {written_by} first, with the same run_dir and use_drive")
-        return RunConfig.from_json(self.config.read_text(encoding="utf-8"))
+        try:
+            if not self.config.exists():
+                raise RunError(f"no {self.config}: run {written_by} first, with the same run_dir and use_drive")
+            return RunConfig.from_json(self.config.read_text(encoding="utf-8", errors="replace"))
+        except ConfigError as error:
+            raise RunError(f"{self.config}: {error}. Run {written_by} again, with the same run_dir") from error
+        except OSError as error:
+            raise RunError(f"{self.config} cannot be read ({error}): see that its disk or Drive is there") from error
+
+    def write_config(self, config: RunConfig) -> None:
+        """Save the run's configuration: a kill leaves the old one or the new one. RunError where it cannot be.
+
+        A new run folder takes nothing up from another that had its name.
+        """
+        try:
+            if self.here != self.root and not self.config.exists():
+                drop_folder(self.here)
+            write_atomically(self.config, lambda partial: partial.write_text(config.to_json(), encoding="utf-8"))
+        except OSError as error:
+            raise RunError(
+                f"{self.config} cannot be written ({error}): make room, or name another folder with run_dir"
+            ) from error
+
+    def open_mirror(self) -> Mirror | None:
+        """What sends the local copy of a run on Drive there, the copy brought up to date; None of another run."""
+        if self.here == self.root:
+            return None
+        mirror = Mirror(self.here, self.root)
+        for problem in mirror.fetch():
+            warnings.warn(problem, stacklevel=2)
+        return mirror
 
     def restart(self) -> None:
         """Forget what was trained: checkpoints, metrics, samples and the generator; the data stays."""
-        for folder in (self.checkpoints, self.samples):
-            shutil.rmtree(folder, ignore_errors=True)
-        for file in (self.metrics, self.generator):
-            file.unlink(missing_ok=True)
-
-    def write_config(self, config: RunConfig) -> None:
-        """Save the run's configuration so that a kill leaves the old one or the new one."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        partial = self.config.with_suffix(".partial")
-        partial.write_text(config.to_json(), encoding="utf-8")
-        os.replace(partial, self.config)
+        for root in {self.root, self.here}:
+            for name in ("checkpoints", "samples"):
+                drop_folder(root / name)
+            for name in SENT_WHOLE:
+                drop(root / name)
+                drop(root / f"{name}.partial")
 
 
 def in_colab() -> bool:
@@ -76,7 +103,7 @@ def in_colab() -> bool:
 def mount_drive() -> Path:
     """Google Drive's folder `MyDrive`, mounted if it is not yet. Raises RunError where that cannot be."""
     my_drive = DRIVE / "MyDrive"
-    if my_drive.is_dir():
+    if os.path.isdir(my_drive):  # False of a mount that has gone away, too
         return my_drive
     if not in_colab():
         raise RunError("use_drive=True works on Colab only: set it to False and give run_dir as a local folder")
@@ -84,7 +111,13 @@ def mount_drive() -> Path:
         raise RunError("Drive cannot be mounted without a person to allow it: mount it first, or use_drive=False")
     from google.colab import drive
 
-    drive.mount(str(DRIVE))
+    try:
+        drive.mount(str(DRIVE))
+    except Exception as error:  # google.colab raises whatever its frontend says
+        raise RunError(
+            f"Drive was not mounted ({error}): allow it when asked, or set use_drive=False and keep the run here, "
+            "where it is lost with the machine"
+        ) from error
     return my_drive
 
 
@@ -97,9 +130,10 @@ def open_run(run_dir: str, use_drive: bool = False) -> RunPaths:
         root = (mount_drive() / "class-sounds" if use_drive else PROJECT) / root
     elif use_drive:
         mount_drive()
-    on_drive = root.is_relative_to(DRIVE)
     work = PROJECT / "data"
-    return RunPaths(root, work / "cache" / root.name if on_drive else root / "data", work)
+    if root.is_relative_to(DRIVE):
+        return RunPaths(root, work / "cache" / root.name, work, work / "runs" / root.relative_to(DRIVE))
+    return RunPaths(root, root / "data", work, root)
 
 
 def resolve_source(data_source: str, use_drive: bool) -> tuple[str, bool]:

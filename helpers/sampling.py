@@ -11,8 +11,8 @@ from IPython.display import Audio
 from torch import Tensor
 
 from helpers.audio import resample, trim_end, write_wav
-from helpers.checkpoints import SoundGenerator
 from helpers.config import ConfigError
+from helpers.generators import SoundGenerator
 from helpers.inversion import METHODS, MelInverter
 from helpers.models import one_hot
 

@@ -19,7 +19,7 @@ from helpers.config import digest_of
 from helpers.parameters import NOTEBOOKS, ParameterError
 from helpers.progress import progress_bar
 from helpers.records import read_metrics
-from helpers.runtime import PROJECT, RunPaths, open_run, resolve_source
+from helpers.runtime import PROJECT, open_run, resolve_source
 
 EXECUTED = ("01_data", "03_train", "04_listen")
 FIGURES = ("step", "accuracy", "score", "frechet", "coverage", "nearest")
@@ -78,7 +78,7 @@ def sweep(grid: dict[str, list], folder: Path, executor: Executor, progress=None
 
 def train_one(parameters: dict, folder: str) -> None:
     """The notebooks of one run, its outcome noted in the folder's sweep.json. Executed wherever the executor is."""
-    run = RunPaths(Path(folder), Path(folder) / "data", PROJECT / "data")
+    run = open_run(folder)
     run.notebooks.mkdir(parents=True, exist_ok=True)
     for name in EXECUTED:
         own = {key: value for key, value in parameters.items() if key in NOTEBOOKS[name]}

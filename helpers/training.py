@@ -18,18 +18,21 @@ from torch import Tensor, nn
 from helpers.augment import augment
 from helpers.background import Background
 from helpers.checkpoints import CheckpointError, load_newest_checkpoint, save_checkpoint
-from helpers.config import ConfigError, RunConfig, TrainConfig, to_json
+from helpers.config import ConfigError, RunConfig, TrainConfig, differences, identity
 from helpers.dataset import TrainAudioSpectrogramDataset
 from helpers.diagnosis import DIVERGED, TrainingWarning
 from helpers.distributed import everywhere, is_first, n_processes, of_the_first, own_share
+from helpers.mirror import Mirror
 from helpers.progress import progress_bar
 from helpers.records import append_metrics, drop_lines_after
+from helpers.stopping import StopButton
 from helpers.updates import Players, can_compile, train_step_d, train_step_g, update_average, with_own_statistics
 
 STEPS_BETWEEN_LOOKS = 20  # each look waits for the device
 AVERAGE_RAMP = 0.05  # the half-life is at most this share of the images seen so far (Karras et al. 2020b, ADA)
 GROUP = 4  # clips of one class in a balanced batch
 WATCHING_SHARE = 0.05  # of the time may go into pictures and figures: sounds that take long are looked at less often
+CHECKPOINTS, SAMPLES, MIRROR = "checkpoints", "samples", "mirror"  # what may fail to be written
 LOSS_NAMES = ("loss_d", "loss_g", "loss_class", "r1")
 
 
@@ -84,13 +87,15 @@ def train_gan(
     precision: str = "fp32",
     on_samples: Callable[[int, float, nn.Module], None] | None = None,
     compiled: bool | None = None,
+    mirror: Mirror | None = None,
 ) -> TrainResult:
     """Train the run in `folder`, from its newest checkpoint if there is one, until a limit is reached.
 
     Writes folder/checkpoints and folder/metrics.jsonl; on_samples(step, minutes, generator) is called at
-    each interval with the generator that would be listened to. Both happen on a thread of their own while training
-    goes on. Ctrl-C or the stop button saves and returns. Of several processes that torchrun started, each trains on
-    its share of each batch, and the first one writes.
+    each interval with the generator that would be listened to; with a mirror of the folder, what was written is sent
+    to its drive after each checkpoint. All of this happens on a thread of its own while training goes on. Ctrl-C or
+    the stop button ends the step, saves and returns; pressed twice, it raises KeyboardInterrupt at once. Of several
+    processes that torchrun started, each trains on its share of each batch, and the first one writes.
     NaN is warned of with TrainingWarning, ends training at the last good checkpoint and is never saved.
     Raises TrainingError if it diverged before there was one, ConfigError without a limit, CheckpointError if
     the checkpoint is of another configuration. compiled: whether the networks are compiled (1.4 times as fast on
@@ -98,7 +103,7 @@ def train_gan(
     """
     if compiled is None:
         compiled = device.type == "cpu" and n_processes() == 1 and limits.worth_compiling() and can_compile()
-    return _Trainer(dataset, config, folder, device, limits, intervals, precision, on_samples, compiled).run()
+    return _Trainer(dataset, config, folder, device, limits, intervals, precision, on_samples, compiled, mirror).run()
 
 
 def draw_items(dataset, train: TrainConfig, step: int, rng: torch.Generator) -> Tensor:
@@ -125,7 +130,7 @@ def steps_per_epoch(dataset, train: TrainConfig) -> int:
 
 
 class _Trainer:
-    def __init__(self, dataset, config, folder, device, limits, intervals, precision, on_samples, compiled):
+    def __init__(self, dataset, config, folder, device, limits, intervals, precision, on_samples, compiled, mirror):
         if not (limits.minutes or limits.epochs or limits.steps):
             raise ConfigError("training needs a limit: give minutes, epochs or steps")
         if config.train.batch_size % n_processes():
@@ -135,7 +140,7 @@ class _Trainer:
         self.dataset, self.config, self.folder, self.device = dataset, config, folder, device
         if device.type == "cuda":
             dataset.hold_on(device)
-        self.limits, self.intervals, self.on_samples = limits, intervals, on_samples
+        self.limits, self.intervals, self.on_samples, self.mirror = limits, intervals, on_samples, mirror
         self.players = Players(config, dataset.n_classes, device, precision, compiled)
         self.rng = torch.Generator().manual_seed(config.train.seed)
         self.silence = dataset.normaliser.silence()
@@ -144,7 +149,7 @@ class _Trainer:
         self.watching_s = 0.0  # how long the last picture took
         self.sampled_step = self.saved_step = 0
         self.heard, self.heard_step = None, -1  # the generator worth hearing, and of which step it is
-        self.background, self.failing = Background(), False
+        self.background, self.failing = Background(), set()
 
     def run(self) -> TrainResult:
         try:
@@ -154,21 +159,17 @@ class _Trainer:
 
     def _run(self) -> TrainResult:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._resume()
+        if not self._resume():
+            self._say(f"a new run: step 0 of {self.folder}")
         self.sampled_step = self.saved_step = self.step
         self.started = time.monotonic() - self.seconds
         self.saved_at, self.sampled_at = self.seconds, None
         stopped_by = ""
         what = {"total": self._total(), "initial": self._done(), "desc": "training", "unit": self._unit()}
-        with progress_bar(**what, disable=not is_first()) as bar:
-            try:
-                while not stopped_by:
-                    stopped_by = self._limit_reached() or self._advance(bar)
-                self.background.finish()
-            except KeyboardInterrupt:
-                if n_processes() > 1:
-                    raise  # the others are not where this one is: the last checkpoint is what stays
-                stopped_by = "you"
+        with StopButton() as stop, progress_bar(**what, disable=not is_first()) as bar:
+            while not stopped_by:
+                stopped_by = self._limit_reached() or self._advance(bar, stop)
+            self.background.finish()
         if stopped_by == "NaN" or not self._healthy():
             stopped_by = "NaN"
             self._go_back()
@@ -191,15 +192,15 @@ class _Trainer:
         self.heard = with_own_statistics(network, self.dataset.n_classes) if kept_average else network.eval()
         self.heard_step = step
 
-    def _advance(self, bar) -> str:
+    def _advance(self, bar, stop: StopButton) -> str:
         losses = self._step()
         self.losses.append(losses)
         self.step += 1
         self.background.check()
         look_due = self.step == 1 or self.step % STEPS_BETWEEN_LOOKS == 0
-        save_due = sample_due = False
+        save_due = sample_due = stopped = False
         if look_due or n_processes() == 1:  # agreeing makes the processes wait for each other
-            self.seconds, save_due, sample_due = of_the_first(self._what_is_due())
+            self.seconds, save_due, sample_due, stopped = of_the_first((*self._what_is_due(), stop.pressed))
         if look_due:
             self._show(bar, losses)
         if (look_due or save_due or sample_due) and not self._healthy():
@@ -208,7 +209,7 @@ class _Trainer:
             self._sample()
         if save_due:
             self._save()
-        return ""
+        return "you" if stopped else ""
 
     def _what_is_due(self) -> tuple[float, bool, bool]:
         """Seconds of the run, and whether a checkpoint and a picture are to be made: none while others are."""
@@ -244,17 +245,17 @@ class _Trainer:
             update_average(players.average, players.generator, 0.5 ** (train.batch_size / half_life))
         return losses
 
-    def _resume(self) -> None:
+    def _resume(self) -> bool:
+        """Take up the newest checkpoint; False if there is none."""
         state, problems = of_the_first(load_newest_checkpoint(self.folder / "checkpoints") if is_first() else None)
         for problem in problems:
             warnings.warn(problem, TrainingWarning, stacklevel=4)
         if state is None:
-            self._say(f"a new run: step 0 of {self.folder}")
-            return
-        differences = _differences(json.loads(state["identity"]), json.loads(identity(self.config)))
-        if differences:
+            return False
+        found = differences(json.loads(state["identity"]), identity(self.config))
+        if found:
             raise CheckpointError(
-                f"{self.folder} was trained with other settings ({'; '.join(differences)}): use them again, choose "
+                f"{self.folder} was trained with other settings ({'; '.join(found)}): use them again, choose "
                 "another run folder, or start over with restart=True"
             )
         try:
@@ -269,12 +270,12 @@ class _Trainer:
         if is_first():
             drop_lines_after(self.folder / "metrics.jsonl", self.step)
         self._say(f"continuing from step {self.step}, {self.seconds / 60:.1f} minutes into {self.folder}")
+        return True
 
     def _go_back(self) -> None:
         warnings.warn(DIVERGED, TrainingWarning, stacklevel=4)
-        if of_the_first(load_newest_checkpoint(self.folder / "checkpoints")[0] is None):
+        if not self._resume():
             raise TrainingError("training diverged before its first checkpoint: halve learning_rate and run again")
-        self._resume()
 
     def _save(self) -> None:
         """Take a copy of everything and let it be written while training goes on."""
@@ -283,7 +284,7 @@ class _Trainer:
         if not is_first():
             return
         state = {
-            "identity": identity(self.config),
+            "identity": json.dumps(identity(self.config)),
             "players": copy.deepcopy(self.players.state()),
             "rng": self.rng.get_state(),
             "step": self.step,
@@ -292,10 +293,16 @@ class _Trainer:
         self.background.start(self._write, state, line)
 
     def _write(self, state: dict, line: dict | None) -> None:
-        with self._kept_going(f"the checkpoint of step {state['step']}"):
+        with self._kept_going(CHECKPOINTS, f"the checkpoint of step {state['step']}", self.folder):
             if line:  # first: a line without its checkpoint is dropped by the next run, a checkpoint is not
                 append_metrics(self.folder / "metrics.jsonl", line)
             save_checkpoint(state, self.folder / "checkpoints", state["step"])
+        self._send()
+
+    def _send(self) -> None:
+        if self.mirror:
+            with self._kept_going(MIRROR, "what was saved here", self.mirror.drive):
+                self.mirror.send()
 
     def _sample(self) -> None:
         """Let a copy of the generator be looked at while training goes on."""
@@ -306,33 +313,43 @@ class _Trainer:
     def _look(self, step: int, minutes: float, network: nn.Module) -> None:
         begun = time.monotonic()
         self._hear(step, network)
-        with self._kept_going(f"what was heard at step {step}"):
+        with self._kept_going(SAMPLES, f"what was heard at step {step}", self.folder):
             self.on_samples(step, minutes, self.heard)
         self.watching_s = time.monotonic() - begun
 
     @contextlib.contextmanager
-    def _kept_going(self, what: str):
+    def _kept_going(self, kind: str, what: str, folder: Path):
         """Training outlives a disk that is full or gone: it says so once, and tries again at the next interval."""
         try:
             yield
-            self.failing = False
+            self.failing.discard(kind)
         except OSError as error:
-            if not self.failing:
+            if kind not in self.failing:
                 warnings.warn(
-                    f"{what} could not be written ({error}). Training goes on and tries again at every interval; "
-                    f"what was saved before stays. Make room, or see that {self.folder} is there",
+                    f"{what} could not be written to {folder} ({error}). Training goes on and tries again at every "
+                    f"interval; what was saved before stays. Make room, or see that {folder} is there",
                     TrainingWarning,
                     stacklevel=4,
                 )
-            self.failing = True
+            self.failing.add(kind)
 
     def _finish(self) -> None:
         if self.sampled_step != self.step:
             self._sample()
         self.background.finish()
-        if self.saved_step != self.step or self.failing:
+        if self.saved_step != self.step or CHECKPOINTS in self.failing:
             self._save()
+        elif is_first():
+            self.background.start(self._send)  # what was heard since the last checkpoint
         self.background.finish()
+        if self.failing & {CHECKPOINTS, MIRROR}:
+            folders = f"{self.mirror.drive}; it is in {self.folder}" if MIRROR in self.failing else f"{self.folder}"
+            warnings.warn(
+                f"the end of this training could not be written to {folders}. When there is room and the folder is "
+                "there, run this again: what was trained since the last checkpoint that was written goes on from it",
+                TrainingWarning,
+                stacklevel=4,
+            )
 
     def _loss_line(self) -> dict:
         line = {"kind": "training", "step": self.step, "epoch": round(self.step / self.per_epoch, 2)}
@@ -370,18 +387,3 @@ class _Trainer:
             f"step {self.step}, D {float(losses['loss_d']):.2f}, G {float(losses['loss_g']):.2f}", refresh=False
         )
         bar.update(self._done() - bar.n)
-
-
-def identity(config: RunConfig) -> str:
-    """What must be the same for a checkpoint to be continued, as JSON."""
-    parts = {name: json.loads(to_json(getattr(config, name))) for name in ("audio", "model", "train")}
-    return json.dumps(parts | {"classes": list(config.classes), "data": {"digest": config.data.digest}})
-
-
-def _differences(before: dict, now: dict) -> list[str]:
-    found = [f"classes {before['classes']}, not {now['classes']}"] if before["classes"] != now["classes"] else []
-    for part in ("audio", "model", "train", "data"):
-        for field, new in now[part].items():
-            if before[part].get(field) != new:
-                found.append(f"{part}.{field} {before[part].get(field)!r}, not {new!r}")
-    return found

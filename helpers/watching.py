@@ -9,12 +9,13 @@ from torch import Tensor, nn
 
 from helpers import metrics
 from helpers.audio import write_wav
-from helpers.checkpoints import SoundGenerator, export_generator, read_note
 from helpers.config import RunConfig
 from helpers.dataset import TrainAudioSpectrogramDataset
 from helpers.diagnosis import TrainingWarning, badness, find_faults
 from helpers.evaluation import Evaluator
 from helpers.features import MelExtractor
+from helpers.files import SAMPLES_KEPT, thin_out
+from helpers.generators import SoundGenerator, export_generator, read_note
 from helpers.inversion import MelInverter
 from helpers.magnitude_net import MagnitudeNet
 from helpers.plots import save_figure, spectrogram_grid
@@ -99,6 +100,7 @@ class Watch:
         save_figure(figure, folder / "spectrograms.png")
         for name, row in zip(classes, rows[::SHOWN_PER_CLASS], strict=True):
             write_wav(folder / f"{name}.wav", waveforms[row].numpy(), audio.sample_rate)
+        thin_out(folder.parent, SAMPLES_KEPT)
         if self.shown is None:
             self.shown = display(figure, display_id=True)
         else:

@@ -5,9 +5,9 @@ import numpy as np
 import torch
 from IPython.display import display
 
-from helpers.checkpoints import SoundGenerator
 from helpers.config import AudioConfig
 from helpers.features import MelExtractor
+from helpers.generators import SoundGenerator
 from helpers.inversion import MelInverter
 from helpers.plots import printable, spectrogram_grid
 from helpers.sampling import NO_TRUNCATION, draw_latents, generate_sounds, player

@@ -57,20 +57,21 @@ def _train(
     run: RunPaths, config: RunConfig, evaluator: Evaluator | None, device: torch.device, arguments: argparse.Namespace
 ) -> None:
     clips = open_clips(config, run.data, run.cache, run.work)
-    dataset, watch = TrainAudioSpectrogramDataset(clips, fit_to(clips)), None
+    dataset, watch, mirror = TrainAudioSpectrogramDataset(clips, fit_to(clips)), None, None
     if is_first():
-        inversion = load_magnitude_net(run.inversion, config.audio)
-        watch = Watch(config, dataset, run.root, evaluator, inversion=inversion)
+        mirror, inversion = run.open_mirror(), load_magnitude_net(run.inversion, config.audio)
+        watch = Watch(config, dataset, run.here, evaluator, inversion=inversion)
         print(f"{n_processes()} processes, {len(dataset)} clips, device {device}", flush=True)
     result = train_gan(
         dataset,
         config,
-        run.root,
+        run.here,
         device,
         Limits(arguments.minutes, arguments.epochs, arguments.steps),
         Intervals(arguments.checkpoint_minutes, arguments.sample_minutes),
         pick_precision(config.train.precision, device),
         on_samples=watch,
+        mirror=mirror,
     )
     if is_first():
         print(f"stopped by {result.stopped_by} at step {result.step}, epoch {result.epoch:.1f}", flush=True)

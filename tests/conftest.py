@@ -7,9 +7,9 @@ import pytest
 import soundfile
 import torch
 
-from helpers.checkpoints import SoundGenerator
 from helpers.config import RECIPES, AudioConfig, DataConfig, ModelConfig, RunConfig
 from helpers.dataset import TrainAudioSpectrogramDataset, fit_to, prepare_clips
+from helpers.generators import SoundGenerator
 from helpers.models import make_generator
 
 RATE = 8_000

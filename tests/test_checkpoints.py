@@ -10,14 +10,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from helpers.checkpoints import (
-    CheckpointError,
-    export_generator,
-    load_generator,
-    load_newest_checkpoint,
-    save_checkpoint,
-)
+from helpers.checkpoints import CheckpointError, load_newest_checkpoint, save_checkpoint
 from helpers.config import ConfigError
+from helpers.generators import export_generator, load_generator
 from helpers.magnitude_net import MagnitudeNet
 
 RECIPES = ("baseline", "modern")

@@ -19,14 +19,9 @@ from hypothesis import strategies as st
 
 from helpers.archives import extract_archive
 from helpers.audio import AudioError, read_audio
-from helpers.checkpoints import (
-    CheckpointError,
-    export_generator,
-    load_generator,
-    load_newest_checkpoint,
-    save_checkpoint,
-)
+from helpers.checkpoints import CheckpointError, load_newest_checkpoint, save_checkpoint
 from helpers.config import ConfigError, RunConfig
+from helpers.generators import export_generator, load_generator
 from helpers.sources import SourceError
 
 N_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))

@@ -7,6 +7,7 @@ import time
 import warnings
 
 import torch
+from children import in_a_child
 
 from helpers.checkpoints import load_newest_checkpoint
 from helpers.diagnosis import TrainingWarning
@@ -32,19 +33,6 @@ class Told:
     def batch(self, items):
         os.write(self.pipe, b"!")
         return self.dataset.batch(items)
-
-
-def in_a_child(work) -> int:
-    """Do some work in a process of its own, forked; its number."""
-    child = os.fork()
-    if child:
-        return child
-    try:
-        torch.set_num_threads(1)
-        work()
-        os._exit(0)
-    finally:
-        os._exit(1)
 
 
 def test_a_run_killed_fifty_times_is_the_run_that_was_never_killed(dataset, tiny_run, tmp_path):

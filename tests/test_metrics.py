@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.kid import maximum_mean_discrepancy, poly_kernel
 
 from helpers.metrics import (
     accuracy,
@@ -52,6 +54,25 @@ def test_fewer_rows_than_features_and_dead_features_give_a_number():
     x[:, 10:] = 0
     assert 0 < frechet_distance(x, y) < 1e4
     assert frechet_distance(torch.zeros(3, 8), torch.zeros(4, 8)) == 0
+
+
+class AsTheyAre(torch.nn.Identity):
+    """A feature network for torchmetrics where the features are there already."""
+
+    num_features = 12
+
+
+def test_distances_are_those_of_torchmetrics():
+    rng = torch.Generator().manual_seed(0)
+    a = torch.randn(60, 12, generator=rng) @ torch.randn(12, 12, generator=rng)
+    b = torch.randn(45, 12, generator=rng) + 0.5
+    reference = FrechetInceptionDistance(AsTheyAre())
+    reference.update(a, real=True)
+    reference.update(b, real=False)
+    assert frechet_distance(a, b) == pytest.approx(float(reference.compute()), rel=1e-5)
+    a = a[:45]  # it takes equal sizes only
+    kernels = [poly_kernel(x.double(), y.double()) for x, y in ((a, a), (a, b), (b, b))]
+    assert kernel_distance(a, b) == pytest.approx(float(maximum_mean_discrepancy(*kernels)), rel=1e-9)
 
 
 @pytest.mark.parametrize(("n", "m"), [(1, 5), (5, 1), (0, 5)])

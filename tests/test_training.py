@@ -4,8 +4,10 @@ import _thread
 import contextlib
 import dataclasses
 import errno
+import itertools
 import os
 import resource
+import signal
 import threading
 import warnings
 
@@ -138,20 +140,47 @@ def test_training_stops_after_its_minutes_and_these_are_of_the_whole_run(train, 
     assert (again.step, again.stopped_by) == (result.step, "minutes")
 
 
-def test_a_stop_in_a_step_saves_a_checkpoint_to_continue_from(train, tiny_run, tmp_path, monkeypatch):
-    step_g, calls = training.train_step_g, []
+def press_stop(monkeypatch, *calls: int) -> None:
+    """As Ctrl-C or a notebook's stop button does, in the middle of these steps."""
+    step_g, made = training.train_step_g, itertools.count(1)
 
-    def stopped(*args):
-        calls.append(1)
-        if len(calls) == 3:
-            raise KeyboardInterrupt
+    def pressed(*args):
+        if next(made) in calls:
+            signal.raise_signal(signal.SIGINT)
         return step_g(*args)
 
-    monkeypatch.setattr(training, "train_step_g", stopped)
-    result = train(tiny_run(), steps=6)
-    assert (result.step, result.stopped_by) == (2, "you")
-    assert checkpoint(tmp_path)["step"] == 2
+    monkeypatch.setattr(training, "train_step_g", pressed)
+
+
+def test_a_stop_in_a_step_ends_the_step_and_saves_it_whole(train, tiny_run, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        press_stop(patch, 3)
+        result = train(tiny_run(), steps=6)
+    assert (result.step, result.stopped_by) == (3, "you")
+    train(tiny_run(), "whole", steps=3)
+    assert_same(checkpoint(tmp_path)["players"], checkpoint(tmp_path, "whole")["players"])
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert train(tiny_run(), steps=6).step == 6
+
+
+def test_a_second_stop_ends_at_once_and_leaves_the_last_checkpoint(train, tiny_run, tmp_path, monkeypatch):
+    train(tiny_run(), steps=2)
+    step_g = training.train_step_g
+
+    def hanging(*args):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        return step_g(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "train_step_g", hanging)
+        with pytest.raises(KeyboardInterrupt):
+            train(tiny_run(), steps=6)
+    assert checkpoint(tmp_path)["step"] == 2
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    train(tiny_run(), "whole", steps=6)
+    train(tiny_run(), steps=6)
+    assert_same(checkpoint(tmp_path)["players"], checkpoint(tmp_path, "whole")["players"])
 
 
 def test_a_stop_while_samples_are_made_saves_a_checkpoint_and_hears_the_last_step(train, tiny_run, tmp_path):
@@ -279,15 +308,7 @@ def test_nan_between_two_looks_is_not_saved_either(train, tiny_run, tmp_path, mo
 def test_a_stop_after_nan_saves_none(train, tiny_run, tmp_path, monkeypatch):
     train(tiny_run(), steps=3)
     nan_from(monkeypatch, 2)
-    step_g, calls = training.train_step_g, []
-
-    def stopped(*args):
-        calls.append(1)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return step_g(*args)
-
-    monkeypatch.setattr(training, "train_step_g", stopped)
+    press_stop(monkeypatch, 5)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         train(tiny_run(), steps=15)
@@ -322,7 +343,8 @@ def test_a_full_disk_loses_nothing_that_was_saved_and_is_told_once(train, tiny_r
         result = train(tiny_run(), intervals=Intervals(0, 1e6), steps=8)
     assert (result.step, result.stopped_by) == (8, "steps")
     words = [str(warning.message) for warning in told if warning.category is TrainingWarning]
-    assert len(words) == 1 and "could not be written" in words[0]
+    assert ["could not be written" in text for text in words] == [True, True]  # once, and where it stands at the end
+    assert "Training goes on" in words[0] and "the end of this training" in words[1]
     assert [path.name for path in (tmp_path / "run" / "checkpoints").glob("*.pt")] == ["step-00000003.pt"]
     train(tiny_run(), "whole", steps=8)
     train(tiny_run(), steps=8)
@@ -345,7 +367,7 @@ def test_a_drive_that_goes_away_and_comes_back_is_written_to_again(train, tiny_r
     monkeypatch.setattr(training, "save_checkpoint", failing)
     with pytest.warns(TrainingWarning, match=r"the checkpoint of step \d+ could not be written") as told:
         train(tiny_run(), intervals=Intervals(0, 1e6), steps=60)
-    assert len([warning for warning in told if "could not be written" in str(warning.message)]) == 1
+    assert len([warning for warning in told if "could not be written" in str(warning.message)]) == 1  # once, not 3
     assert len(tried) >= 4 and tried[-1] == 60 and checkpoint(tmp_path)["step"] == 60
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from helpers import watching
-from helpers.checkpoints import load_generator, read_note
 from helpers.dataset import fit_to
 from helpers.diagnosis import TrainingWarning, badness
 from helpers.evaluation import Evaluator
+from helpers.generators import load_generator, read_note
 from helpers.judge import train_judge
 from helpers.magnitude_net import MagnitudeNet
 from helpers.models import make_generator

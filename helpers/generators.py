@@ -1,0 +1,131 @@
+"""Networks as safetensors: the exported generator, all that listening needs, and the small ones beside it."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from helpers import __version__
+from helpers.checkpoints import CheckpointError
+from helpers.config import AudioConfig, ConfigError, ModelConfig, audio_from_json, model_from_json, to_json
+from helpers.features import Normaliser, load_normaliser
+from helpers.files import write_atomically
+from helpers.magnitude_net import MagnitudeNet
+from helpers.models import make_generator
+
+
+@dataclass(frozen=True)
+class SoundGenerator:
+    """A generator with everything needed to turn its output into sound."""
+
+    network: nn.Module
+    audio: AudioConfig
+    model: ModelConfig
+    classes: tuple[str, ...]
+    normaliser: Normaliser
+    inversion: MagnitudeNet | None = None  # learned from the same recordings
+
+    def class_index(self, name: str) -> int:
+        """The number of a class; ConfigError lists the classes there are."""
+        if name not in self.classes:
+            raise ConfigError(f"no class {name!r}; this generator knows {', '.join(self.classes)}")
+        return self.classes.index(name)
+
+
+def save_network(path: Path, network: nn.Module, note: dict[str, str]) -> None:
+    """Write a network's weights with a note of what it was trained on."""
+    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    write_atomically(path, lambda partial: save_file(tensors, partial, note))
+
+
+def load_network(path: Path, network: nn.Module, note: dict[str, str] | None = None) -> nn.Module | None:
+    """The network, ready to use, with the weights that `save_network` wrote, with the same note if one is given.
+
+    None where there is no such file, or it is damaged or of another network.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            if note is not None and file.metadata() != note:
+                return None
+        network.load_state_dict(load_file(path))
+    except (OSError, safetensors.SafetensorError, RuntimeError):
+        return None
+    return network.eval()
+
+
+def export_generator(path: Path, generator: SoundGenerator, note: dict | None = None) -> Path:
+    """Write weights and statistics as safetensors, with configuration, classes and a note as metadata."""
+    tensors = {f"network.{name}": value for name, value in generator.network.state_dict().items()}
+    tensors |= {f"normaliser.{name}": value for name, value in generator.normaliser.tensors().items()}
+    if generator.inversion is not None:
+        tensors |= {f"inversion.{name}": value for name, value in generator.inversion.state_dict().items()}
+    metadata = {
+        "version": __version__,
+        "audio": to_json(generator.audio),
+        "model": to_json(generator.model),
+        "classes": "\n".join(name.encode("unicode_escape").decode() for name in generator.classes),
+        "note": json.dumps(note or {}),
+    }
+    whole = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    metadata["digest"] = _digest_of(whole)
+    write_atomically(path, lambda partial: save_file(whole, partial, metadata))
+    return path
+
+
+def read_note(path: Path) -> dict:
+    """The note that `export_generator` was given; empty where there is no such file or it is damaged."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return json.loads(file.metadata()["note"])
+    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError):
+        return {}
+
+
+def load_generator(path: Path, device: torch.device | str = "cpu") -> SoundGenerator:
+    """Read what `export_generator` wrote, ready to generate on `device`.
+
+    Raises CheckpointError if the file is absent, damaged, or of another make.
+    """
+    if not path.exists():
+        raise CheckpointError(f"no generator at {path}: run 03_train first, with the same run folder")
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        tensors = load_file(path)
+        if metadata.get("digest") not in (None, _digest_of(tensors)):  # None: of an older version
+            raise ConfigError("its numbers are not those that were written")
+        audio, model = audio_from_json(metadata["audio"]), model_from_json(metadata["model"])
+        classes = tuple(name.encode().decode("unicode_escape") for name in metadata["classes"].split("\n"))
+        normaliser = load_normaliser(_with_prefix(tensors, "normaliser."), audio)
+        network = make_generator(model, audio, len(classes))
+        network.load_state_dict(_with_prefix(tensors, "network."))
+        inversion = _load_inversion(_with_prefix(tensors, "inversion."), audio)
+    except (safetensors.SafetensorError, KeyError, RuntimeError, ConfigError) as error:
+        raise CheckpointError(f"{path} is no generator of this project, or damaged: {error}") from error
+    return SoundGenerator(network.to(device).eval(), audio, model, classes, normaliser, inversion)
+
+
+def _load_inversion(tensors: dict[str, Tensor], audio: AudioConfig) -> MagnitudeNet | None:
+    if not tensors:
+        return None
+    network = MagnitudeNet(audio)
+    network.load_state_dict(tensors)
+    return network.eval()
+
+
+def _digest_of(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of names and numbers."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        found.update(name.encode())
+        found.update(tensors[name].numpy().tobytes())
+    return found.hexdigest()
+
+
+def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
