@@ -16,6 +16,10 @@ def _check_choice(name: str, value, choices: tuple) -> None:
         raise ConfigError(f"{name} must be one of {', '.join(map(str, choices))}; got {value!r}")
 
 
+LARGEST = {"sample_rate": 192_000, "n_fft": 16_384, "hop_length": 8_192, "n_mels": 1_024, "n_frames": 8_192}
+WIDEST = 4_096  # of a network's latents, channels and embeddings
+
+
 @dataclass(frozen=True)
 class AudioConfig:
     """From waveform to the spectrogram a network sees; the defaults are the long geometry, 5.9 s."""
@@ -34,10 +38,10 @@ class AudioConfig:
     normalisation: str = "per_bin"  # "per_bin": data-set statistics; "per_clip": each clip to [-1, 1]
 
     def __post_init__(self):
-        for name in ("sample_rate", "n_fft", "hop_length", "n_mels", "n_frames"):
+        for name, most in LARGEST.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or value <= 0:
-                raise ConfigError(f"{name} must be a positive whole number, got {value!r}")
+            if not isinstance(value, int) or not 0 < value <= most:
+                raise ConfigError(f"{name} must be a whole number from 1 to {most}, got {value!r}")
         for name in ("n_mels", "n_frames"):
             if getattr(self, name) % 16:
                 nearest = max(16, round(getattr(self, name) / 16) * 16)
@@ -117,8 +121,8 @@ class ModelConfig:
     def __post_init__(self):
         _check_choice("recipe", self.recipe, ("baseline", "modern"))
         for name in ("z_dim", "generator_width", "discriminator_width", "embedding_dim"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be at least 1, got {getattr(self, name)}")
+            if not 1 <= getattr(self, name) <= WIDEST:
+                raise ConfigError(f"{name} must be from 1 to {WIDEST}, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)

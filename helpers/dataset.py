@@ -1,7 +1,9 @@
 """From class folders to training examples: features computed once, `TrainAudioSpectrogramDataset`."""
 
 import dataclasses
+import hashlib
 import json
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +28,7 @@ from helpers.audit import (
 from helpers.config import AudioConfig, DataConfig, RunConfig, digest_of, to_json
 from helpers.extraction import write_features
 from helpers.features import Normaliser, fit_normaliser
+from helpers.files import write_atomically
 from helpers.sources import open_source
 from helpers.space import clip_bytes, refuse_if_full, space_needed
 
@@ -159,7 +162,7 @@ def prepare_clips(
     listing = digest_of(*(f"{path} {size} {mtime}" for path, size, mtime in files))
     cache_dir.mkdir(parents=True, exist_ok=True)
     note = cache_dir / f"listing-{digest_of(settings, listing)}.txt"  # unchanged files need not be read again
-    key = note.read_text() if note.exists() else ""
+    key = note.read_text(errors="replace") if note.exists() else ""
     cache = _open_cache(cache_dir, key, folder)
     if cache is None:
         digests = digest_files(folder, [path for path, _, _ in files], progress)
@@ -168,7 +171,7 @@ def prepare_clips(
     if cache is None:
         refuse_if_full(space_needed(folder, list(digests), audio, data), cache_dir)
         cache = _build_cache(folder, digests, audio, data, cache_dir, key, progress)
-    note.write_text(key)
+    write_atomically(note, lambda new: new.write_text(key))
     write_audit(cache.audit, data_dir / "audit.csv")
     return cache
 
@@ -196,23 +199,27 @@ def fit_to(cache: ClipCache) -> Normaliser:
 
 
 def _build_cache(folder, digests, audio, data, cache_dir, key, progress) -> ClipCache:
-    partial = cache_dir / f"features-{key}.partial"
+    body, note, seal = _cache_files(cache_dir, key)
+    partial = body.with_suffix(".partial")
     try:
         rows, clips = write_features(partial, folder, plan_files(digests), audio, data, progress)
         if not clips:
             raise DatasetError(nothing_usable(folder, rows))
         rows = split_files(rows, data.holdout)
-        partial.rename(cache_dir / f"features-{key}.f16")
+        partial.rename(body)
     finally:
         partial.unlink(missing_ok=True)
-    _write_index(cache_dir / f"features-{key}.json", folder, audio, rows, clips)
-    return _open_cache(cache_dir, key)
+    index = json.dumps(_index(folder, audio, rows, clips))  # ASCII, so that names which are no valid UTF-8 survive
+    write_atomically(note, lambda new: new.write_text(index))
+    sums = _checksums(body, note)
+    write_atomically(seal, lambda new: new.write_text(sums))  # last: without it there is no cache
+    return _read_cache(body, json.loads(index), key, None)
 
 
-def _write_index(path: Path, folder: Path, audio: AudioConfig, rows, clips) -> None:
+def _index(folder: Path, audio: AudioConfig, rows, clips) -> dict:
     classes = sorted({label for label, _, _ in clips})
     number = {name: index for index, name in enumerate(classes)}
-    index = {
+    return {
         "folder": str(folder),
         "audio": dataclasses.asdict(audio),
         "classes": classes,
@@ -221,19 +228,37 @@ def _write_index(path: Path, folder: Path, audio: AudioConfig, rows, clips) -> N
         "file_index": [file for _, file, _ in clips],
         "starts": [start for _, _, start in clips],
     }
-    partial = path.with_suffix(".json.partial")
-    partial.write_text(json.dumps(index))  # ASCII, so that names which are no valid UTF-8 survive
-    partial.rename(path)
 
 
 def _open_cache(cache_dir: Path, key: str, folder: Path | None = None) -> ClipCache | None:
-    body, note = cache_dir / f"features-{key}.f16", cache_dir / f"features-{key}.json"
-    if not (key and body.exists() and note.exists()):
+    """The cache with a key; None if there is none. One that is damaged is told of and removed."""
+    body, note, seal = _cache_files(cache_dir, key)
+    if not (key and seal.exists()):
         return None
     try:
-        return _read_cache(body, json.loads(note.read_text()), key, folder)
-    except (ValueError, KeyError, TypeError, OSError):
-        return None  # damaged: made again
+        if seal.read_text() == _checksums(body, note):
+            return _read_cache(body, json.loads(note.read_text()), key, folder)
+        why = "its digest is another"
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        why = f"{type(error).__name__}: {error}"
+    warnings.warn(f"the cache {body} is damaged ({why}): it is made again from the recordings", stacklevel=3)
+    for path in (seal, note, body):
+        path.unlink(missing_ok=True)
+    return None
+
+
+def _cache_files(cache_dir: Path, key: str) -> tuple[Path, Path, Path]:
+    """Features, index, and the digests of both."""
+    return tuple(cache_dir / f"features-{key}.{suffix}" for suffix in ("f16", "json", "sha256"))
+
+
+def _checksums(*paths: Path) -> str:
+    """SHA-256 of files, as sha256sum writes and checks them."""
+    lines = []
+    for path in paths:
+        with open(path, "rb") as file:
+            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
+    return "".join(lines)
 
 
 def _read_cache(body: Path, index: dict, key: str, folder: Path | None) -> ClipCache:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from helpers import metrics
+from helpers.config import differences
 from helpers.dataset import ClipCache
 from helpers.generators import SoundGenerator
 from helpers.inversion import MelInverter
@@ -160,6 +161,16 @@ def quality(rows: Sequence[dict]) -> dict:
 def enough_to_measure(clips: ClipCache) -> bool:
     """Whether enough is held out, and enough is left, for a Fréchet distance."""
     return min(len(clips.indices("train")), len(clips.indices("test"))) >= 2
+
+
+def unlike(generator: SoundGenerator, clips: ClipCache) -> list[str]:
+    """In words, why a generator's sounds cannot be measured against these clips; empty where they can."""
+    names = ("sample_rate", "hop_length", "n_frames")  # what a sound's length and rate follow from
+    made, real = (
+        {"classes": list(classes), "audio": {name: getattr(audio, name) for name in names}}
+        for classes, audio in ((generator.classes, generator.audio), (clips.classes, clips.audio))
+    )
+    return differences(made, real)
 
 
 def interval(

@@ -18,6 +18,8 @@ from helpers.files import write_atomically
 from helpers.magnitude_net import MagnitudeNet
 from helpers.models import make_generator
 
+DIFFERENCES_TOLD = 3
+
 
 @dataclass(frozen=True)
 class SoundGenerator:
@@ -81,9 +83,19 @@ def read_note(path: Path) -> dict:
     """The note that `export_generator` was given; empty where there is no such file or it is damaged."""
     try:
         with safetensors.safe_open(path, "pt") as file:
-            return json.loads(file.metadata()["note"])
+            note = json.loads(file.metadata()["note"])
+            return note if isinstance(note, dict) else {}
     except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError):
         return {}
+
+
+def describe_origin(path: Path) -> str:
+    """What made an exported generator, in two lines: step, seed and recordings, and its digest; the versions."""
+    note, digest = read_note(path), hashlib.sha256(path.read_bytes()).hexdigest()
+    made = ", ".join(f"{name} {_shown(note[name])}" for name in ("step", "seed", "recordings") if name in note)
+    versions = note.get("versions") if isinstance(note.get("versions"), dict) else {}
+    by = "  ".join(f"{_shown(name)} {_shown(number)}" for name, number in list(versions.items())[:20])
+    return f"made at {made or 'an unknown step'}; SHA-256 {digest}\nwith {by or 'unknown versions'}"
 
 
 def load_generator(path: Path, device: torch.device | str = "cpu") -> SoundGenerator:
@@ -93,6 +105,7 @@ def load_generator(path: Path, device: torch.device | str = "cpu") -> SoundGener
     """
     if not path.exists():
         raise CheckpointError(f"no generator at {path}: run 03_train first, with the same run folder")
+    metadata = {}
     try:
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
@@ -102,11 +115,16 @@ def load_generator(path: Path, device: torch.device | str = "cpu") -> SoundGener
         audio, model = audio_from_json(metadata["audio"]), model_from_json(metadata["model"])
         classes = tuple(name.encode().decode("unicode_escape") for name in metadata["classes"].split("\n"))
         normaliser = load_normaliser(_with_prefix(tensors, "normaliser."), audio)
+        weights = _with_prefix(tensors, "network.")
+        with torch.device("meta"):  # takes no memory, whatever sizes a stranger's file asks for
+            _require_same(make_generator(model, audio, len(classes)), weights, "generator")
         network = make_generator(model, audio, len(classes))
-        network.load_state_dict(_with_prefix(tensors, "network."))
+        network.load_state_dict(weights)
         inversion = _load_inversion(_with_prefix(tensors, "inversion."), audio)
-    except (safetensors.SafetensorError, KeyError, RuntimeError, ConfigError) as error:
-        raise CheckpointError(f"{path} is no generator of this project, or damaged: {error}") from error
+    except (safetensors.SafetensorError, KeyError, RuntimeError, ConfigError, UnicodeDecodeError) as error:
+        made = metadata.get("version", __version__)
+        versions = f" (made by version {made}, this is {__version__})" if made != __version__ else ""
+        raise CheckpointError(f"{path} is no generator of this project, or damaged{versions}: {error}") from error
     return SoundGenerator(network.to(device).eval(), audio, model, classes, normaliser, inversion)
 
 
@@ -114,8 +132,27 @@ def _load_inversion(tensors: dict[str, Tensor], audio: AudioConfig) -> Magnitude
     if not tensors:
         return None
     network = MagnitudeNet(audio)
+    _require_same(network, tensors, "inversion")
     network.load_state_dict(tensors)
     return network.eval()
+
+
+def _require_same(network: nn.Module, tensors: dict[str, Tensor], what: str) -> None:
+    """Raise ConfigError if tensors are not the weights of such a network: what is missing, too many, other."""
+    wanted = {name: list(value.shape) for name, value in network.state_dict().items()}
+    given = {name: list(value.shape) for name, value in tensors.items()}
+    found = [f"{name} is missing" for name in wanted if name not in given]
+    found += [f"{name} is not known" for name in given if name not in wanted]
+    shared = [name for name in wanted if name in given and wanted[name] != given[name]]
+    found += [f"{name} is {given[name]} and should be {wanted[name]}" for name in shared]
+    if found:
+        more = f", and {len(found) - DIFFERENCES_TOLD} more" if len(found) > DIFFERENCES_TOLD else ""
+        raise ConfigError(f"the {what} has other weights: {'; '.join(found[:DIFFERENCES_TOLD])}{more}")
+
+
+def _shown(value) -> str:
+    """A stranger's words in a line: short, and escaped."""
+    return str(value)[:60].encode("unicode_escape").decode()
 
 
 def _digest_of(tensors: dict[str, Tensor]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-from helpers.config import PRESETS, RECIPES, ConfigError
+from helpers.config import LARGEST, PRESETS, RECIPES, ConfigError
 from helpers.inversion import METHODS
 
 INJECTED = "# Parameters"  # the first line of the cell that papermill adds
@@ -56,11 +56,7 @@ NOTEBOOKS: dict[str, dict[str, Parameter]] = {
         "data_source": Parameter(str),
         "preset": Parameter(str, choices=tuple(PRESETS)),
         "recipe": Parameter(str, choices=tuple(RECIPES)),
-        "sample_rate": Parameter(int, high=192_000),
-        "n_fft": Parameter(int, high=16_384),
-        "hop_length": Parameter(int, high=8_192),
-        "n_mels": Parameter(int, high=1_024),
-        "n_frames": Parameter(int, high=8_192),
+        **{name: Parameter(int, high=most) for name, most in LARGEST.items()},
         "slice_long": Parameter(bool),
         "max_clips_per_class": Parameter(int),
         "holdout": Parameter(str),

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from helpers import __version__
-from helpers.config import ConfigError, RunConfig
+from helpers.config import ConfigError, RunConfig, digest_of
 from helpers.downloads import KNOWN
 from helpers.files import drop, drop_folder, write_atomically
 from helpers.mirror import SENT_WHOLE, Mirror
@@ -178,8 +178,9 @@ def seed_everything(seed: int) -> None:
 
 
 def versions() -> dict[str, str]:
-    """The versions that make a run."""
-    found = {"class-sounds": __version__, "python": platform.python_version()}
+    """The versions that make a run; of the project itself, a digest of its code too."""
+    sources = [path.read_text(encoding="utf-8") for path in sorted((PROJECT / "helpers").glob("*.py"))]
+    found = {"class-sounds": f"{__version__}+{digest_of(*sources)}", "python": platform.python_version()}
     for name in SHOWN_PACKAGES:
         try:
             found[name] = version(name)

@@ -1,5 +1,6 @@
 """Watching training: one fixed batch of noise and labels, drawn, heard and measured; the best generator is kept."""
 
+import math
 import warnings
 from pathlib import Path
 
@@ -51,7 +52,8 @@ class Watch:
         self.inverter = MelInverter(config.audio, network=inversion)
         self.extractor = MelExtractor(config.audio.for_judging())
         self.real, self.real_labels = self._real_as_heard()
-        self.least_bad = read_note(self.generator_path).get("badness") if evaluator else None
+        best = read_note(self.generator_path).get("badness") if evaluator else None
+        self.least_bad = best if isinstance(best, float) and math.isfinite(best) else None
         self.shown = None
 
     @property
@@ -76,7 +78,7 @@ class Watch:
 
     def _measure(self, step: int, minutes: float, mels: Tensor, generator: SoundGenerator) -> str:
         if self.evaluator is None:
-            export_generator(self.generator_path, generator, {"step": step})
+            export_generator(self.generator_path, generator, self._note(step))
             return ""
         features, predicted = self.evaluator.judge.look(mels)
         line = {
@@ -89,8 +91,17 @@ class Watch:
         append_metrics(self.folder / "metrics.jsonl", line)
         if self.least_bad is None or badness(line) <= self.least_bad:
             self.least_bad = badness(line)
-            export_generator(self.generator_path, generator, {"step": step, "badness": self.least_bad})
+            export_generator(self.generator_path, generator, self._note(step) | {"badness": self.least_bad})
         return f": accuracy {line['accuracy']:.2f}, Fréchet distance {line['frechet']:.1f}"
+
+    def _note(self, step: int) -> dict:
+        config = self.config
+        return {
+            "step": step,
+            "seed": config.train.seed,
+            "recordings": config.data.digest,
+            "versions": dict(config.versions),
+        }
 
     def _show(self, compressed: Tensor, waveforms: Tensor, title: str, folder: Path) -> None:
         classes, audio = self.config.classes, self.config.audio

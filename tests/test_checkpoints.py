@@ -1,6 +1,8 @@
 """Checkpoints and exported generators: never half written, never executed, damage told in words."""
 
 import dataclasses
+import hashlib
+import json
 import os
 import pickle
 import warnings
@@ -8,11 +10,12 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from helpers.checkpoints import CheckpointError, load_newest_checkpoint, save_checkpoint
-from helpers.config import ConfigError
-from helpers.generators import export_generator, load_generator
+from helpers.config import ConfigError, to_json
+from helpers.generators import describe_origin, export_generator, load_generator
 from helpers.magnitude_net import MagnitudeNet
 
 RECIPES = ("baseline", "modern")
@@ -217,3 +220,82 @@ def test_a_foreign_or_damaged_generator_is_refused_in_words(tmp_path, sound_gene
     with pytest.raises(CheckpointError, match="g.safetensors is no generator of this project, or damaged"):
         load_generator(path)
     assert not (tmp_path / "executed").exists()
+
+
+def rewritten(path, **metadata) -> None:
+    """The file with other metadata, as another version or a stranger would write it."""
+    with safe_open(path, "pt") as file:
+        before = file.metadata()
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dictionary)
+    save_file(tensors, path, before | metadata)
+
+
+def test_a_generator_of_another_version_or_geometry_says_what_differs(tmp_path, sound_generator):
+    path = export_generator(tmp_path / "g.safetensors", sound_generator())
+    rewritten(path, version="0.0.1", classes="a\nb")
+    with pytest.raises(
+        CheckpointError, match=r"made by version 0\.0\.1, this is .*\): the generator has other weights: "
+    ):
+        load_generator(path)
+    audio = json.loads(to_json(sound_generator().audio))
+    for other, words in (
+        ({"n_frames": 32}, "should be"),
+        ({"n_mels": 32}, "should be"),
+        ({"n_mels": 40}, "n_mels must"),
+    ):
+        rewritten(path, classes="high\nlow\nnoise", audio=json.dumps(audio | other))
+        with pytest.raises(CheckpointError, match=words) as caught:
+            load_generator(path)
+        assert "Error(s) in loading" not in str(caught.value) and len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        ("model", "z_dim", 4096),
+        ("model", "generator_width", 4096),
+        ("model", "z_dim", 10**12),
+        ("model", "embedding_dim", 10**12),
+        ("audio", "n_fft", 10**12),
+        ("audio", "n_frames", 8192),
+        ("audio", "sample_rate", 10**12),
+    ],
+)
+def test_a_generator_that_asks_for_absurd_sizes_is_refused_before_memory_is_taken(
+    tmp_path, sound_generator, part, field, value
+):
+    generator = sound_generator()
+    path = export_generator(tmp_path / "g.safetensors", generator)
+    values = json.loads(to_json(getattr(generator, part)))
+    rewritten(path, **{part: json.dumps(values | {field: value})})
+    with pytest.raises(CheckpointError, match="g.safetensors is no generator of this project, or damaged"):
+        load_generator(path)
+
+
+def test_classes_without_end_are_refused_before_memory_is_taken(tmp_path, sound_generator):
+    path = export_generator(tmp_path / "g.safetensors", sound_generator())
+    rewritten(path, classes="\n".join(["a"] * 3_000_000))
+    with pytest.raises(CheckpointError, match="the generator has other weights"):
+        load_generator(path)
+
+
+@pytest.mark.parametrize("size", [2**63 - 1, 2**40, 0])
+def test_a_header_of_absurd_size_is_refused(tmp_path, sound_generator, size):
+    path = export_generator(tmp_path / "g.safetensors", sound_generator())
+    path.write_bytes(size.to_bytes(8, "little") + path.read_bytes()[8:])
+    with pytest.raises(CheckpointError, match="g.safetensors is no generator"):
+        load_generator(path)
+
+
+def test_what_made_a_generator_is_told_and_a_strangers_words_are_escaped(tmp_path, sound_generator):
+    path = tmp_path / "g.safetensors"
+    note = {"step": 7, "seed": 3, "recordings": "0123456789ab", "versions": {"torch": "2.11.0"}}
+    export_generator(path, sound_generator(), note)
+    lines = describe_origin(path).splitlines()
+    assert lines[0].startswith("made at step 7, seed 3, recordings 0123456789ab; SHA-256 ")
+    assert lines[0].endswith(hashlib.sha256(path.read_bytes()).hexdigest()) and lines[1] == "with torch 2.11.0"
+    evil = "\x1b[31m\n" + "x" * 10_000
+    for stranger in ({"step": evil, "versions": {evil: evil}}, {"versions": [1]}, [1], "text", None):
+        export_generator(path, sound_generator(), stranger)
+        told = describe_origin(path)
+        assert "\x1b" not in told and len(told) < 500 and len(told.splitlines()) == 2

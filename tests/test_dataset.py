@@ -20,6 +20,7 @@ from helpers.features import MelExtractor
 
 RATE = 8_000
 AUDIO = AudioConfig(sample_rate=RATE, n_fft=256, hop_length=64, n_mels=16, n_frames=16)  # 960 samples, 0.12 s
+LONGEST = "x" * 251 + ".wav"
 NOT_UTF8 = os.fsdecode(b"caf\xe9.wav")
 
 
@@ -77,6 +78,8 @@ def messy(tmp_path_factory):
     write(folder / "na mes 🥁" / "💥.wav", tone(1310))
     write(folder / "na mes 🥁" / "<script>alert(1)<⁄script>.wav", tone(1320))
     write(folder / "na mes 🥁" / NOT_UTF8, tone(1330))
+    write(folder / "na mes 🥁" / LONGEST, tone(1332))
+    write(folder / "na mes 🥁" / "bell\x07 tab\t line\n.wav", tone(1335))
     write(folder / "na mes 🥁" / ".hidden.wav", tone(1340))
     (folder / "hopeless").mkdir()
     (folder / "hopeless" / "x.wav").write_bytes(b"RIFFxxxx")
@@ -110,6 +113,8 @@ def messy_cache(messy, tmp_path_factory):
         ("na mes 🥁/💥.wav", "kept", ""),
         ("na mes 🥁/<script>alert(1)<⁄script>.wav", "kept", ""),
         (f"na mes 🥁/{NOT_UTF8}", "kept", ""),
+        (f"na mes 🥁/{LONGEST}", "kept", ""),
+        ("na mes 🥁/bell\x07 tab\t line\n.wav", "kept", ""),
         ("hopeless/x.wav", "unreadable", "not readable as audio"),
     ],
 )
@@ -247,25 +252,50 @@ def test_changed_content_is_what_the_clip_then_holds(folder, tmp_path):
     assert int(after.features[0].astype(np.float32).mean(axis=1).argmax()) > 10
 
 
-@pytest.mark.parametrize("damage", ["", "{", "[]", "null", "{}", "no classes", "odd audit", "short body"])
-def test_a_damaged_cache_is_made_again(folder, tmp_path, damage):
+DAMAGES = {
+    "empty": lambda whole: b"",
+    "cut": lambda whole: whole[: len(whole) // 2],
+    "a bit": lambda whole: (
+        whole[: len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1 :]
+    ),
+    "foreign": lambda whole: b"<html>404</html>",
+    "JSON": lambda whole: b"[]",
+}
+
+
+@pytest.mark.parametrize("suffix", ["f16", "json", "sha256"])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_cache_is_told_of_and_made_again(folder, tmp_path, suffix, damage):
     first = prepare(folder, tmp_path)
     expected = np.array(first.features)
-    note = tmp_path / "cache" / f"features-{first.key}.json"
-    whole = note.read_text()
-    if damage == "short body":
-        body = tmp_path / "cache" / f"features-{first.key}.f16"
-        body.write_bytes(body.read_bytes()[:100])
-    else:
-        damaged = {
-            "no classes": whole.replace('"classes"', '"klasses"'),
-            "odd audit": whole.replace("[[", '[[0, "x",'),
-        }
-        note.write_text(damaged.get(damage, damage))
+    damaged = tmp_path / "cache" / f"features-{first.key}.{suffix}"
+    damaged.write_bytes(DAMAGES[damage](damaged.read_bytes()))
+    with pytest.warns(UserWarning, match=rf"the cache .*{first.key}.f16 is damaged .* made again") as told:
+        again = prepare(folder, tmp_path)
+    assert len(told) == 1
     again = prepare(folder, tmp_path)
     assert again.key == first.key
     np.testing.assert_array_equal(again.features, expected)
     assert again.audit == first.audit
+
+
+def test_a_damaged_list_of_files_or_audit_is_made_again(folder, tmp_path, monkeypatch):
+    first = prepare(folder, tmp_path)
+    (listing,) = (tmp_path / "cache").glob("listing-*.txt")
+    audit = tmp_path / "data" / "audit.csv"
+    whole = listing.read_bytes(), audit.read_bytes()
+    listing.write_bytes(b"\xff\x00")
+    audit.write_bytes(b"\xff\x00")
+    forbid_reading(monkeypatch)
+    assert prepare(folder, tmp_path).key == first.key
+    assert (listing.read_bytes(), audit.read_bytes()) == whole
+
+
+def test_a_cache_whose_last_file_was_never_written_is_made_again(folder, tmp_path):
+    first = prepare(folder, tmp_path)
+    (tmp_path / "cache" / f"features-{first.key}.sha256").unlink()
+    assert prepare(folder, tmp_path).key == first.key
+    assert (tmp_path / "cache" / f"features-{first.key}.sha256").exists()
 
 
 def test_files_go_whole_to_one_split_a_seventh_of_each_class(folder, tmp_path):

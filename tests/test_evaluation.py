@@ -8,7 +8,7 @@ import torch
 
 from helpers.config import DataConfig
 from helpers.dataset import fit_to, prepare_clips
-from helpers.evaluation import FIGURES, Evaluator, enough_to_measure, interval, mean_figures, quality
+from helpers.evaluation import FIGURES, Evaluator, enough_to_measure, interval, mean_figures, quality, unlike
 from helpers.inversion import MelInverter
 from helpers.judge import train_judge
 
@@ -125,3 +125,12 @@ def test_what_is_enough_to_measure(clips):
     assert enough_to_measure(clips)
     rows = tuple(row._replace(split="train") for row in clips.audit)
     assert not enough_to_measure(dataclasses.replace(clips, audit=rows))
+
+
+def test_a_generator_of_other_classes_or_another_geometry_is_told_apart(clips, sound_generator):
+    generator = sound_generator()
+    assert unlike(generator, clips) == []
+    (words,) = unlike(dataclasses.replace(generator, classes=("low", "high", "noise")), clips)
+    assert words == "classes ['low', 'high', 'noise'], not ['high', 'low', 'noise']"
+    longer = dataclasses.replace(generator.audio, n_frames=32)
+    assert unlike(dataclasses.replace(generator, audio=longer), clips) == ["audio.n_frames 32, not 16"]

@@ -58,7 +58,8 @@ def test_the_best_generator_is_kept_also_by_the_next_watch(dataset, tiny_run, ev
         Watch(config, dataset, tmp_path, evaluator, draw=False)(step, step, network_of(config, seed=step))
         lines = read_metrics(tmp_path / "metrics.jsonl", "progress")
         best = min(lines, key=badness)
-        assert read_note(path) == {"step": best["step"], "badness": badness(best)}
+        note = read_note(path)
+        assert (note["step"], note["badness"]) == (best["step"], badness(best))
         expected = network_of(config, seed=best["step"]).state_dict()
         kept = load_generator(path).network.state_dict()
         assert all(torch.equal(kept[name], value) for name, value in expected.items())
@@ -71,7 +72,8 @@ def test_without_a_judge_the_latest_is_kept(dataset, tiny_run, tmp_path):
     watch = Watch(config, dataset, tmp_path, draw=False)
     for step in (1, 2):
         watch(step, 1.0, network_of(config, seed=step))
-        assert read_note(tmp_path / "generator.safetensors") == {"step": step}
+        made_by = {"seed": 0, "recordings": config.data.digest, "versions": config.versions}
+        assert read_note(tmp_path / "generator.safetensors") == {"step": step} | made_by
     assert read_metrics(tmp_path / "metrics.jsonl", "progress") == []
 
 
