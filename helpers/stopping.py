@@ -7,6 +7,7 @@ import threading
 class StopButton:
     """While this is open a press is noted in `pressed`, so that the work can end whole; a second one ends it at once.
 
+    Processes that this one has started, such as a compiler's, are interrupted by the press itself, and may fail.
     Only the main thread can be interrupted; in another, or where interrupts are ignored, this does nothing.
     """
 

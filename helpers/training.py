@@ -167,9 +167,14 @@ class _Trainer:
         stopped_by = ""
         what = {"total": self._total(), "initial": self._done(), "desc": "training", "unit": self._unit()}
         with StopButton() as stop, progress_bar(**what, disable=not is_first()) as bar:
-            while not stopped_by:
-                stopped_by = self._limit_reached() or self._advance(bar, stop)
-            self.background.finish()
+            try:
+                while not stopped_by:
+                    stopped_by = self._limit_reached() or self._advance(bar, stop)
+                self.background.finish()
+            except Exception as error:
+                if not stop.pressed:
+                    raise
+                raise KeyboardInterrupt("stopped in mid-step; the last checkpoint stays") from error
         if stopped_by == "NaN" or not self._healthy():
             stopped_by = "NaN"
             self._go_back()

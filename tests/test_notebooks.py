@@ -2,14 +2,20 @@
 
 import ast
 import json
+import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
+from jupyter_client import KernelManager
+from nbclient import NotebookClient
 
+from helpers.checkpoints import load_newest_checkpoint
 from helpers.parameters import NOTEBOOKS, read_parameters
 from helpers.records import read_metrics
 from helpers.runtime import PROJECT
@@ -75,12 +81,16 @@ def run_dir(tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_executes_under_nbval(name, run_dir):
-    """In order, into one run folder, as the next test needs them."""
+def test_executes_twice_over_under_nbval(name, run_dir):
+    """All cells in order and then all of them again, in one kernel; into one run folder, as the next test needs."""
     copy = FOLDER / f".small-{run_dir.parent.name}-{name}.ipynb"
     try:
         parameters = {"run_dir": str(run_dir), **SMALL[name]}
         papermill.execute_notebook(FOLDER / f"{name}.ipynb", copy, parameters, prepare_only=True)
+        notebook = nbformat.read(copy, as_version=4)
+        again = [nbformat.v4.new_code_cell(source) for source in code_of(notebook)]
+        notebook.cells += again
+        nbformat.write(notebook, copy)
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-current-env", "-p", "no:cacheprovider", copy],
             cwd=FOLDER,
@@ -91,8 +101,7 @@ def test_executes_under_nbval(name, run_dir):
     finally:
         copy.unlink(missing_ok=True)
     assert done.returncode == 0, done.stdout[-4000:]
-    n_code = len(code_of(read(name))) + 1  # and the cell that holds the injected parameters
-    assert f"{n_code} passed" in done.stdout
+    assert f"{2 * len(again)} passed" in done.stdout
 
 
 def test_the_run_folder_is_complete(run_dir):
@@ -100,9 +109,11 @@ def test_the_run_folder_is_complete(run_dir):
         assert (run_dir / path).stat().st_size > 0, path
     assert len(list((run_dir / "sounds").rglob("*.wav"))) == 8
     assert len(list((run_dir / "samples" / "00000004").glob("*.wav"))) == 8
-    (quality,) = read_metrics(run_dir / "metrics.jsonl", "quality")
+    quality, again = read_metrics(run_dir / "metrics.jsonl", "quality")
     assert 0 <= quality["accuracy"] <= 1
     assert quality["step"] == 4
+    assert again == quality, "measured twice, the same"
+    assert [line["step"] for line in read_metrics(run_dir / "metrics.jsonl", "training")] == [4]
 
 
 def execute(name: str, target: Path, **parameters) -> nbformat.NotebookNode:
@@ -147,12 +158,92 @@ def test_processes_that_fail_stop_the_notebook(run_dir, tmp_path):
         ("03_train", {"minuts": 3}, "has no parameter minuts"),
         ("03_train", {"restart": "false"}, "parameter restart must be True or False"),
         ("04_listen", {"run_dir": "runs/none"}, "run 03_train first"),
+        ("01_data", {"use_drive": True}, "use_drive=True works on Colab only: set it to False"),
     ],
 )
 def test_mistakes_stop_a_notebook_with_clear_words(name, parameters, words, tmp_path):
     with pytest.raises(papermill.PapermillExecutionError) as error:
         execute(name, tmp_path / "out.ipynb", **parameters)
     assert words in error.value.evalue
+
+
+@pytest.fixture(scope="module")
+def moved(run_dir):
+    """The run folder, moved into the project's, by its relative path."""
+    folder = PROJECT / "runs" / f".moved-{run_dir.parent.name}"
+    folder.parent.mkdir(exist_ok=True)
+    shutil.move(run_dir, folder)
+    yield str(folder.relative_to(PROJECT))
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("04_listen", "made at step"), ("03_train", "continuing from step 8"), ("02_models", "classes")],
+)
+def test_a_moved_run_is_taken_up_by_any_notebook_by_a_relative_path(moved, tmp_path, name, words):
+    more = {"steps": 10} if name == "03_train" else {}
+    done = printed(execute(name, tmp_path / "out.ipynb", run_dir=moved, **SMALL[name] | more))
+    assert words in done
+
+
+def test_the_stop_button_saves_and_leaves_a_usable_run(tmp_path):
+    """Pressed while the training cell of a real kernel is running; the cells after it then run as ever."""
+    run_dir = tmp_path / "run"
+    execute("01_data", tmp_path / "01.ipynb", run_dir=str(run_dir), **SMALL["01_data"])
+    copy = tmp_path / "03.ipynb"
+    endless = {"run_dir": str(run_dir), **SMALL["03_train"], "steps": 999, "sample_minutes": 0.01}
+    papermill.execute_notebook(FOLDER / "03_train.ipynb", copy, endless, prepare_only=True)
+    manager = KernelManager(kernel_name="python3")
+
+    def press() -> None:
+        while not list(run_dir.glob("samples/*/spectrograms.png")):
+            time.sleep(0.05)
+        manager.interrupt_kernel()
+
+    finger = threading.Thread(target=press, daemon=True)
+    finger.start()
+    notebook = nbformat.read(copy, as_version=4)
+    NotebookClient(notebook, km=manager, timeout=120, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    assert "stopped by you at step" in printed(notebook)
+    step = load_newest_checkpoint(run_dir / "checkpoints")[0]["step"]
+    assert f"stopped by you at step {step}," in printed(notebook)
+    assert "classes: clap" in printed(
+        execute("04_listen", tmp_path / "04.ipynb", run_dir=str(run_dir), **SMALL["04_listen"])
+    )
+
+
+def test_a_run_on_drive_is_trained_on_a_copy_and_goes_on_on_another_machine(tmp_path):
+    """With a folder in the place of the mounted Drive."""
+    drive = tmp_path / "drive"
+    run_dir = drive / "MyDrive" / "rain"
+    run_dir.parent.mkdir(parents=True)
+    local = PROJECT / "data" / "runs" / "MyDrive" / "rain"
+
+    def execute_there(name: str, **parameters) -> str:
+        notebook = read(name)
+        cell = next(cell for cell in notebook.cells if "runtime.open_run(" in cell.source)
+        cell.source = f"runtime.DRIVE = Path({str(drive)!r})\n{cell.source}"
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+        parameters = {"run_dir": str(run_dir), **SMALL[name], **parameters}
+        target = tmp_path / f"{name}-done.ipynb"
+        return printed(
+            papermill.execute_notebook(
+                tmp_path / f"{name}.ipynb", target, parameters, cwd=FOLDER, progress_bar=False, kernel_name="python3"
+            )
+        )
+
+    try:
+        execute_there("01_data")
+        assert f"a new run: step 0 of {local}" in execute_there("03_train")
+        assert sorted(path.name for path in (run_dir / "checkpoints").iterdir()) == ["a.json", "a.pt"]
+        assert (run_dir / "generator.safetensors").exists()
+        shutil.rmtree(local)  # the machine went away
+        assert "continuing from step 4" in execute_there("03_train", steps=6)
+        assert "made at step" in execute_there("04_listen")
+        assert [line["step"] for line in read_metrics(run_dir / "metrics.jsonl", "training")] == [4, 6]
+    finally:
+        shutil.rmtree(local, ignore_errors=True)
 
 
 def test_set_up_fetches_the_project_when_it_is_not_there(tmp_path):

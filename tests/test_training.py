@@ -183,6 +183,19 @@ def test_a_second_stop_ends_at_once_and_leaves_the_last_checkpoint(train, tiny_r
     assert_same(checkpoint(tmp_path)["players"], checkpoint(tmp_path, "whole")["players"])
 
 
+def test_a_stop_that_ends_a_compiler_is_a_stop_and_no_fault(train, tiny_run, tmp_path, monkeypatch):
+    train(tiny_run(), steps=2)
+
+    def failing(*args):
+        signal.raise_signal(signal.SIGINT)
+        raise RuntimeError("g++ was interrupted")
+
+    monkeypatch.setattr(training, "train_step_g", failing)
+    with pytest.raises(KeyboardInterrupt, match="the last checkpoint stays"):
+        train(tiny_run(), steps=6)
+    assert checkpoint(tmp_path)["step"] == 2
+
+
 def test_a_stop_while_samples_are_made_saves_a_checkpoint_and_hears_the_last_step(train, tiny_run, tmp_path):
     shown = []
 

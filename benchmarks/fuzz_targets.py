@@ -1,0 +1,126 @@
+"""What `benchmarks.fuzz` reads: a function a target, which reads some bytes as such a file, and whole files of it."""
+
+import io
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import torch
+
+from helpers import audio
+from helpers.archives import extract_archive
+from helpers.checkpoints import CheckpointError, load_newest_checkpoint, save_checkpoint
+from helpers.config import AudioConfig, ConfigError, ModelConfig, RunConfig, make_config
+from helpers.features import fit_normaliser
+from helpers.generators import SoundGenerator, describe_origin, export_generator, load_generator
+from helpers.models import make_generator
+from helpers.records import drop_lines_after, merge_metrics, read_metrics
+from helpers.sources import SourceError
+
+REFUSALS = (audio.AudioError, SourceError, ConfigError, CheckpointError)
+FORMATS = {"wav": "WAV", "flac": "FLAC", "ogg": "OGG", "mp3": "MP3", "aiff": "AIFF"}
+ARCHIVES = ("zip", "tar", "tar.gz")
+SMALL = AudioConfig(sample_rate=8_000, n_fft=256, hop_length=64, n_mels=16, n_frames=16)
+
+
+def read_audio(content: bytes, work: Path) -> None:
+    """The first byte says which suffix the rest has."""
+    path = _written(content[1:], work, list(FORMATS)[content[0] % len(FORMATS)] if content else "wav")
+    waveform, info = audio.read_audio(path, 8_000)
+    assert np.isfinite(waveform).all() and info.sample_rate > 0
+
+
+def read_archive(content: bytes, work: Path) -> None:
+    """The first byte says which suffix the rest has."""
+    path = _written(content[1:], work, ARCHIVES[content[0] % len(ARCHIVES)] if content else "zip")
+    target = extract_archive(path, work)
+    assert not any(entry.is_symlink() for entry in target.rglob("*"))
+
+
+def read_config(content: bytes, work: Path) -> None:
+    """As RunPaths.read_config reads it."""
+    config = RunConfig.from_json(content.decode("utf-8", "replace"))
+    assert RunConfig.from_json(config.to_json()) == config
+
+
+def read_checkpoint(content: bytes, work: Path) -> None:
+    """Without a digest beside it, so that what is in it is looked at."""
+    (work / "step-00000001.pt").write_bytes(content)
+    state, problems = load_newest_checkpoint(work)
+    assert (state is None) == (len(problems) == 1)
+
+
+def read_generator(content: bytes, work: Path) -> None:
+    """What 04_listen does with it."""
+    path = _written(content, work, "safetensors")
+    assert len(describe_origin(path)) < 10_000
+    assert load_generator(path).classes
+
+
+def read_metrics_file(content: bytes, work: Path) -> None:
+    """What training and the tables do with it."""
+    path = _written(content, work, "jsonl")
+    merge_metrics(work / "merged.jsonl", path)
+    drop_lines_after(path, 3)
+    assert all(isinstance(line, dict) for line in read_metrics(path, "training"))
+
+
+READ: dict[str, Callable[[bytes, Path], None]] = {
+    "audio": read_audio,
+    "archive": read_archive,
+    "config": read_config,
+    "checkpoint": read_checkpoint,
+    "generator": read_generator,
+    "metrics": read_metrics_file,
+}
+
+
+def seeds(target: str) -> list[bytes]:
+    """Whole files of a target's kind, small."""
+    with tempfile.TemporaryDirectory() as folder:
+        return {
+            "audio": lambda: [bytes([n]) + _sound(format) for n, format in enumerate(FORMATS.values())],
+            "archive": lambda: [bytes([n]) + content for n, content in enumerate(_archives())],
+            "config": lambda: [make_config("cpu", recipe).to_json().encode() for recipe in ("modern", "baseline")],
+            "checkpoint": lambda: [save_checkpoint({"step": 1, "w": torch.ones(9)}, Path(folder), 1).read_bytes()],
+            "generator": lambda: [_generator(Path(folder))],
+            "metrics": lambda: [b'{"kind": "training", "step": 1}\n{"kind": "quality", "step": 4}\n'],
+        }[target]()
+
+
+def _written(content: bytes, work: Path, suffix: str) -> Path:
+    path = work / f"x.{suffix}"
+    path.write_bytes(content)
+    return path
+
+
+def _sound(format: str) -> bytes:
+    content = io.BytesIO()
+    waveform = np.random.default_rng(0).uniform(-0.3, 0.3, (900, 2)).astype(np.float32)
+    soundfile.write(content, waveform, 16_000, format=format)
+    return content.getvalue()
+
+
+def _archives() -> list[bytes]:
+    zipped, tarred = io.BytesIO(), {"w": io.BytesIO(), "w:gz": io.BytesIO()}
+    with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/x.wav", _sound("WAV")[:300])
+    for mode, content in tarred.items():
+        with tarfile.open(fileobj=content, mode=mode) as archive:
+            member = tarfile.TarInfo("a/x.wav")
+            member.size = 300
+            archive.addfile(member, io.BytesIO(_sound("WAV")[:300]))
+    return [zipped.getvalue(), *(content.getvalue() for content in tarred.values())]
+
+
+def _generator(folder: Path) -> bytes:
+    model = ModelConfig(z_dim=1, generator_width=1, discriminator_width=1, embedding_dim=1)
+    mels = torch.randn(8, SMALL.n_mels, SMALL.n_frames, generator=torch.Generator().manual_seed(0))
+    normaliser = fit_normaliser([(mels, torch.arange(8) % 2)], 2, SMALL)
+    network = make_generator(model, SMALL, 2)
+    generator = SoundGenerator(network, SMALL, model, ("a", "b"), normaliser)
+    return export_generator(folder / "g.safetensors", generator, {"step": 1}).read_bytes()
