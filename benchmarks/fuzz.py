@@ -56,10 +56,10 @@ def _in_own_process(target: str, runs: int, folder: Path) -> dict:
         raise SystemExit(done.stderr[-2000:])
     return {
         "target": target,
-        "inputs": int(tried[1]) if tried else 0,
-        "branches at first": covered[0],
-        "at last": covered[-1],
-        "seconds": round(time.monotonic() - begun),
+        "inputs": tried[1] if tried else "0",
+        "branches at first": str(covered[0]),
+        "at last": str(covered[-1]),
+        "seconds": str(round(time.monotonic() - begun)),
         "broken by": ", ".join(str(path) for path in sorted(folder.glob("broken-*"))),
     }
 
@@ -68,7 +68,14 @@ def fuzz(target: str, runs: int, folder: Path) -> None:
     """Fuzz one target from whole files; ends the process."""
     import atheris
 
-    with atheris.instrument_imports(include=["helpers", "zipfile", "tarfile", "torch._weights_only_unpickler"]):
+    with atheris.instrument_imports(include=["zipfile", "tarfile", "json"]):
+        import json.decoder  # noqa: F401 (each before torch imports it)
+        import tarfile  # noqa: F401
+        import zipfile  # noqa: F401
+    from torch._weights_only_unpickler import Unpickler
+
+    Unpickler.load = atheris.instrument_func(Unpickler.load)
+    with atheris.instrument_imports(include=["helpers"]):
         from benchmarks import fuzz_targets
     corpus, work = folder / "inputs", folder / "deep" / "work"
     shutil.rmtree(folder, ignore_errors=True)

@@ -104,7 +104,7 @@ class _Limits:
 
 def _unpack_zip(archive: Path, folder: Path, progress: Callable | None) -> None:
     with zipfile.ZipFile(archive) as opened:
-        members = [member for member in opened.infolist() if not member.is_dir()]
+        members = [member for member in opened.infolist() if not member.filename.endswith("/")]
         limits = _Limits(archive, folder)
         for member in members:
             limits.add(member.file_size)
@@ -138,6 +138,8 @@ def _unpack_tar(archive: Path, folder: Path, progress: Callable | None) -> None:
 
 def _check_member(archive: Path, name: str, is_plain: bool) -> None:
     """Raise SourceError for a member that is no plain file or folder, or would leave the target folder."""
+    if not name:
+        raise SourceError(f"{str(archive)!r} holds a member without a name: it is damaged; download or copy it again")
     outside = re.match(r"[\\/]|[A-Za-z]:[\\/]", name) or ".." in re.split(r"[\\/]", name)
     if outside or not is_plain:
         what = "leads out of its folder" if outside else "is a link or a device, not a file"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helpers import audio as audio_files
+from helpers.files import write_atomically
 
 TEST_SHARE = 1 / 7  # of a class's files, when the data set names no split of its own
 FILES_IN_A_ROW = 16  # read by one thread before it says so
@@ -67,7 +68,10 @@ def common_sample_rate(folder: Path, n_files: int = 64) -> int:
 
 def write_audit(audit: Iterable[AuditRow], path: Path) -> None:
     """Write the audit as CSV, a row a file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, lambda partial: _write_rows(audit, partial))
+
+
+def _write_rows(audit: Iterable[AuditRow], path: Path) -> None:
     with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(AuditRow._fields)

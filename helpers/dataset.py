@@ -1,5 +1,6 @@
 """From class folders to training examples: features computed once, `TrainAudioSpectrogramDataset`."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -155,12 +156,13 @@ def prepare_clips(
     """Audit every file of the class folders in `folder` and cache the features of those that can be used.
 
     Writes data_dir/audit.csv and cache_dir/features-<key>.*, where the key names settings and file contents.
-    Raises DatasetError if nothing can be used, or the cache does not fit on its disk.
+    Raises DatasetError if nothing can be used, or the cache does not fit on its disk or cannot be written.
     """
     files = list_files(folder)
     settings = digest_of(to_json(audio), to_json(dataclasses.replace(data, source="", stage=False, digest="")))
     listing = digest_of(*(f"{path} {size} {mtime}" for path, size, mtime in files))
-    cache_dir.mkdir(parents=True, exist_ok=True)
+    with _told_if_full(cache_dir):
+        cache_dir.mkdir(parents=True, exist_ok=True)
     note = cache_dir / f"listing-{digest_of(settings, listing)}.txt"  # unchanged files need not be read again
     key = note.read_text(errors="replace") if note.exists() else ""
     cache = _open_cache(cache_dir, key, folder)
@@ -170,9 +172,12 @@ def prepare_clips(
         cache = _open_cache(cache_dir, key, folder)
     if cache is None:
         refuse_if_full(space_needed(folder, list(digests), audio, data), cache_dir)
-        cache = _build_cache(folder, digests, audio, data, cache_dir, key, progress)
-    write_atomically(note, lambda new: new.write_text(key))
-    write_audit(cache.audit, data_dir / "audit.csv")
+        with _told_if_full(cache_dir):
+            cache = _build_cache(folder, digests, audio, data, cache_dir, key, progress)
+    with _told_if_full(cache_dir):
+        write_atomically(note, lambda new: new.write_text(key))
+    with _told_if_full(data_dir):
+        write_audit(cache.audit, data_dir / "audit.csv")
     return cache
 
 
@@ -196,6 +201,17 @@ def class_advice(cache: ClipCache) -> list[str]:
 def fit_to(cache: ClipCache) -> Normaliser:
     """The normaliser of the cache's audio configuration, fitted to its training clips."""
     return fit_normaliser(cache.batches("train"), len(cache.classes), cache.audio)
+
+
+@contextlib.contextmanager
+def _told_if_full(folder: Path):
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(
+            f"{folder} cannot be written to ({error}): make room there, or choose another run folder; "
+            "nothing is left half written"
+        ) from error
 
 
 def _build_cache(folder, digests, audio, data, cache_dir, key, progress) -> ClipCache:

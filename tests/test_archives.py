@@ -132,6 +132,17 @@ def test_damaged_archives(tmp_path, suffix, damage):
     assert list((tmp_path / "work").iterdir()) == []
 
 
+def test_zip_with_a_member_without_a_name(tmp_path):
+    """Found by fuzzing: zipfile itself fails on it."""
+    archive = tmp_path / "s.zip"
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("a/1.wav", b"content")
+        opened.writestr(zipfile.ZipInfo(""), b"content")
+    with pytest.raises(SourceError, match="a member without a name: it is damaged"):
+        extract_archive(archive, tmp_path / "work")
+    assert list((tmp_path / "work").iterdir()) == []
+
+
 def test_encrypted_zip(tmp_path):
     archive = zip_folder(make_sounds(tmp_path / "in", "dog/1.wav"), tmp_path / "set.zip")
     data = archive.read_bytes()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from failing import files_of_at_most
 
 from helpers import dataset as clips_of
 from helpers import extraction
@@ -289,6 +290,21 @@ def test_a_damaged_list_of_files_or_audit_is_made_again(folder, tmp_path, monkey
     forbid_reading(monkeypatch)
     assert prepare(folder, tmp_path).key == first.key
     assert (listing.read_bytes(), audit.read_bytes()) == whole
+
+
+@pytest.mark.parametrize("most_bytes", [100, 3_000])
+def test_a_disk_that_fills_up_while_the_cache_is_written_is_told_of_and_leaves_nothing(folder, tmp_path, most_bytes):
+    with files_of_at_most(most_bytes), pytest.raises(DatasetError, match=r"cannot be written to .*make room there"):
+        prepare(folder, tmp_path, max_clips_per_class=0, slice_long=True)
+    assert not list((tmp_path / "cache").glob("features-*.sha256"))
+    assert not list(tmp_path.rglob("*.partial")) and not (tmp_path / "data" / "audit.csv").exists()
+    assert len(prepare(folder, tmp_path, slice_long=True).features) > 0
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_of(folder, tmp_path):
+    (tmp_path / "cache").write_text("a file in its place")
+    with pytest.raises(DatasetError, match=r"cache cannot be written to .*choose another run folder"):
+        prepare(folder, tmp_path)
 
 
 def test_a_cache_whose_last_file_was_never_written_is_made_again(folder, tmp_path):

@@ -7,7 +7,7 @@ import time
 import warnings
 
 import torch
-from children import in_a_child
+from failing import in_a_child
 
 from helpers.checkpoints import load_newest_checkpoint
 from helpers.diagnosis import TrainingWarning

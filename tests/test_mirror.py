@@ -11,7 +11,7 @@ import warnings
 
 import pytest
 import torch
-from children import in_a_child
+from failing import in_a_child
 
 from helpers import files
 from helpers.checkpoints import load_newest_checkpoint, save_checkpoint

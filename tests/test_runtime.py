@@ -1,5 +1,7 @@
 """Run folders, Drive (against a stand-in with google.colab's signatures), device and precision."""
 
+import errno
+import os
 import random
 import sys
 import types
@@ -8,18 +10,22 @@ import numpy as np
 import pytest
 import torch
 
-from helpers import runtime
+from helpers import files, runtime
+from helpers.checkpoints import load_newest_checkpoint, save_checkpoint
 from helpers.config import ConfigError, make_config
+from helpers.records import append_metrics
 from helpers.runtime import RunError, open_run, pick_precision, resolve_source, seed_everything
 
 
 @pytest.fixture
-def colab(monkeypatch, tmp_path):
+def colab(monkeypatch, tmp_path, request):
     """A machine that looks like Colab, and the calls that were made to its Drive."""
-    calls = []
+    calls, refused = [], "refused" in request.node.name
 
     def mount(mountpoint, force_remount=False, timeout_ms=120000, readonly=False):
         calls.append(mountpoint)
+        if refused:
+            raise ValueError("mount failed")  # what google.colab says when access is not allowed
         (tmp_path / "drive" / "MyDrive").mkdir(parents=True)
 
     drive = types.ModuleType("google.colab.drive")
@@ -48,6 +54,70 @@ def test_drive_is_never_mounted_without_a_person(colab, monkeypatch):
     with pytest.raises(RunError, match="use_drive=False"):
         open_run("a", use_drive=True)
     assert colab == []
+
+
+def test_drive_that_is_refused_by_its_owner_says_what_else_can_be_done(colab):
+    with pytest.raises(
+        RunError, match=r"Drive was not mounted \(mount failed\): allow it when asked, or set use_drive=False"
+    ):
+        open_run("a", use_drive=True)
+    assert len(colab) == 1
+
+
+def test_a_run_on_drive_is_worked_on_here_and_a_new_one_takes_nothing_up(colab, monkeypatch, tmp_path):
+    monkeypatch.setattr(runtime, "PROJECT", tmp_path / "project")
+    run = open_run("a", use_drive=True)
+    run.write_config(make_config())
+    assert run.here == tmp_path / "project" / "data" / "runs" / "MyDrive" / "class-sounds" / "a"
+    assert run.local.generator == run.here / "generator.safetensors" and run.local.local.root == run.here
+    append_metrics(run.root / "metrics.jsonl", {"kind": "training", "step": 1})
+    save_checkpoint({"step": 1}, run.root / "checkpoints", 1)  # moved there from elsewhere
+    mirror = run.open_mirror()
+    assert (mirror.local, mirror.drive) == (run.here, run.root)
+    assert load_newest_checkpoint(run.here / "checkpoints")[0] == {"step": 1}
+    (run.root / "checkpoints" / "step-00000001.pt").write_bytes(b"damaged")
+    with pytest.warns(UserWarning, match="step-00000001.pt cannot be read"):
+        run.open_mirror()
+    run.restart()
+    for root in (run.root, run.here):
+        assert not [name for name in os.listdir(root) if name != "config.json"]
+    append_metrics(run.here / "metrics.jsonl", {"kind": "training", "step": 1})
+    run.config.unlink()  # its folder on Drive was thrown away
+    run.write_config(make_config())
+    assert not run.here.exists()
+
+
+def test_a_local_run_has_no_mirror(tmp_path):
+    run = open_run(str(tmp_path / "run"))
+    assert run.open_mirror() is None and run.here == run.root
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\x00", b"[]", b'{"audio": {"n_mels": 7}}'])
+def test_a_damaged_configuration_is_named_with_what_to_do(tmp_path, content):
+    run = open_run(str(tmp_path))
+    run.config.write_bytes(content)
+    with pytest.raises(RunError, match=r"config.json: .*Run 01_data again, with the same run_dir"):
+        run.read_config()
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOTCONN, errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_configuration_that_cannot_be_read_or_written_says_why(tmp_path, monkeypatch, number):
+    run = open_run(str(tmp_path / "run"))
+    run.write_config(make_config())
+
+    def fail(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime.Path, "read_text", fail)
+        with pytest.raises(RunError, match="config.json cannot be read .*see that its disk or Drive is there"):
+            run.read_config()
+    with monkeypatch.context() as patch:
+        patch.setattr(files.os, "replace", fail)
+        with pytest.raises(RunError, match="config.json cannot be written .*name another folder with run_dir"):
+            run.write_config(make_config("short"))
+    assert run.read_config() == make_config()
+    assert [path.name for path in run.root.iterdir()] == ["config.json"]
 
 
 def test_drive_off_colab_is_refused():

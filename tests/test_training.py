@@ -1,18 +1,17 @@
 """The training loop: resumable bit for bit, stopped by what was asked for, saved on Ctrl-C, never with NaN."""
 
 import _thread
-import contextlib
 import dataclasses
 import errno
 import itertools
 import os
-import resource
 import signal
 import threading
 import warnings
 
 import pytest
 import torch
+from failing import files_of_at_most
 
 from helpers import training, updates
 from helpers.checkpoints import CheckpointError, load_newest_checkpoint, save_checkpoint
@@ -336,17 +335,6 @@ def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_continued(train,
         result = train(tiny_run(), steps=5)
     assert result.step == 5
     assert [line["step"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl", "training")] == [2, 5]
-
-
-@contextlib.contextmanager
-def files_of_at_most(n_bytes: int):
-    """As on a disk that is full: the system refuses whatever makes a file longer."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_full_disk_loses_nothing_that_was_saved_and_is_told_once(train, tiny_run, tmp_path):
