@@ -1,5 +1,6 @@
 """What `benchmarks.fuzz` reads: a function a target, which reads some bytes as such a file, and whole files of it."""
 
+import functools
 import io
 import tarfile
 import tempfile
@@ -10,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 import torch
+from safetensors import safe_open
+from safetensors.torch import load, save_file
 
 from helpers import audio
 from helpers.archives import extract_archive
@@ -55,8 +58,11 @@ def read_checkpoint(content: bytes, work: Path) -> None:
 
 
 def read_generator(content: bytes, work: Path) -> None:
-    """What 04_listen does with it."""
-    path = _written(content, work, "safetensors")
+    """What 04_listen does with it. A first byte tells the file from texts beside whole weights."""
+    path = _written(content[1:], work, "safetensors")
+    if content[:1] != b"\0":
+        texts = content[1:].decode("utf-8", "replace").split("\0")
+        save_file(weights(), path, dict(zip(("audio", "model", "classes", "note", "version"), texts, strict=False)))
     assert len(describe_origin(path)) < 10_000
     assert load_generator(path).classes
 
@@ -87,9 +93,23 @@ def seeds(target: str) -> list[bytes]:
             "archive": lambda: [bytes([n]) + content for n, content in enumerate(_archives())],
             "config": lambda: [make_config("cpu", recipe).to_json().encode() for recipe in ("modern", "baseline")],
             "checkpoint": lambda: [save_checkpoint({"step": 1, "w": torch.ones(9)}, Path(folder), 1).read_bytes()],
-            "generator": lambda: [_generator(Path(folder))],
+            "generator": lambda: [b"\0" + _generator(Path(folder)), b"\1" + _description(Path(folder))],
             "metrics": lambda: [b'{"kind": "training", "step": 1}\n{"kind": "quality", "step": 4}\n'],
         }[target]()
+
+
+@functools.lru_cache
+def weights() -> dict[str, torch.Tensor]:
+    """Those of the small generator."""
+    with tempfile.TemporaryDirectory() as folder:
+        return load(_generator(Path(folder)))
+
+
+def _description(folder: Path) -> bytes:
+    (folder / "g.safetensors").write_bytes(_generator(folder))
+    with safe_open(folder / "g.safetensors", "pt") as file:
+        metadata = file.metadata()
+    return "\0".join(metadata[name] for name in ("audio", "model", "classes", "note", "version")).encode()
 
 
 def _written(content: bytes, work: Path, suffix: str) -> Path:

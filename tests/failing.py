@@ -3,8 +3,15 @@
 import contextlib
 import os
 import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
+import pytest
 import torch
+
+from helpers.runtime import PROJECT
 
 
 def in_a_child(work) -> int:
@@ -29,3 +36,14 @@ def files_of_at_most(n_bytes: int):
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def on_a_disk_of(size: str, place: Path, program: str, *arguments) -> subprocess.CompletedProcess:
+    """Run a text of Python while a small disk of its own is mounted; skips where the system does not allow that."""
+    place.mkdir()
+    script = 'mount -t tmpfs -o "size=$0" tmpfs "$1" && shift && exec "$@"'
+    mount = ["unshare", "--map-root-user", "--mount", "sh", "-c", script]
+    if shutil.which("unshare") is None or subprocess.run([*mount, size, place, "true"], check=False).returncode:
+        pytest.skip("no disk can be mounted here")
+    command = [*mount, size, place, sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)

@@ -5,17 +5,20 @@ import dataclasses
 import errno
 import itertools
 import os
+import shutil
 import signal
 import threading
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
-from failing import files_of_at_most
+from failing import files_of_at_most, on_a_disk_of
+from states import assert_same, tensors
 
 from helpers import training, updates
 from helpers.checkpoints import CheckpointError, load_newest_checkpoint, save_checkpoint
-from helpers.config import ConfigError, ModelConfig, TrainConfig
+from helpers.config import ConfigError, DataConfig, ModelConfig, TrainConfig
 from helpers.diagnosis import TrainingWarning
 from helpers.records import append_metrics, read_metrics
 from helpers.training import Intervals, Limits, TrainingError, draw_items, train_gan
@@ -41,21 +44,6 @@ def checkpoint(tmp_path, name="run") -> dict:
     state, problems = load_newest_checkpoint(tmp_path / name / "checkpoints")
     assert problems == []
     return state
-
-
-def tensors(state, prefix="") -> dict:
-    """Every tensor of a nested state by its path."""
-    found = {}
-    items = state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, list | tuple) else ()
-    for key, value in items:
-        found |= {f"{prefix}{key}": value} if torch.is_tensor(value) else tensors(value, f"{prefix}{key}.")
-    return found
-
-
-def assert_same(one: dict, other: dict) -> None:
-    one, other = tensors(one), tensors(other)
-    assert one.keys() == other.keys() and len(one) > 20
-    assert [name for name in one if not torch.equal(one[name], other[name])] == []
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -353,6 +341,52 @@ def test_a_full_disk_loses_nothing_that_was_saved_and_is_told_once(train, tiny_r
     assert_same(checkpoint(tmp_path)["players"], checkpoint(tmp_path, "whole")["players"])
     lines = read_metrics(tmp_path / "run" / "metrics.jsonl", "training")
     assert [line["step"] for line in lines] == [3, 8]
+
+
+ON_A_SMALL_DISK = """
+import shutil, sys, warnings
+from pathlib import Path
+import torch
+from helpers.checkpoints import load_newest_checkpoint
+from helpers.config import RunConfig
+from helpers.dataset import TrainAudioSpectrogramDataset, fit_to, open_clips
+from helpers.training import Intervals, Limits, train_gan
+
+here, disk = Path(sys.argv[1]), Path(sys.argv[2])
+config = RunConfig.from_json((here / "config.json").read_text())
+clips = open_clips(config, here, here, here)
+dataset = TrainAudioSpectrogramDataset(clips, fit_to(clips))
+
+
+def train(steps):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        limits = Limits(steps=steps)
+        train_gan(dataset, config, disk / "run", torch.device("cpu"), limits, Intervals(0, 1e6), compiled=False)
+    return [str(warning.message) for warning in told if "could not be written" in str(warning.message)]
+
+
+assert train(2) == []
+(disk / "other").write_bytes(bytes(max(0, shutil.disk_usage(disk).free - 10_000)))  # full but for ten kilobytes
+told = train(5)
+assert len(told) == 2 and all("No space left on device" in text or "end of this training" in text for text in told)
+state, problems = load_newest_checkpoint(disk / "run" / "checkpoints")
+assert (state["step"], problems) == (2, [])
+(disk / "other").unlink()
+assert train(5) == []
+state, problems = load_newest_checkpoint(disk / "run" / "checkpoints")
+assert (state["step"], problems) == (5, [])
+print("nothing lost")
+"""
+
+
+def test_a_disk_that_is_really_full_loses_nothing_and_is_written_to_when_there_is_room(dataset, tiny_run, tmp_path):
+    config = dataclasses.replace(tiny_run(), data=DataConfig(digest=dataset.cache.key))
+    shutil.copytree(Path(dataset.cache.features.filename).parent, tmp_path / "here")
+    (tmp_path / "here" / "config.json").write_text(config.to_json())
+    done = on_a_disk_of("32m", tmp_path / "disk", ON_A_SMALL_DISK, tmp_path / "here", tmp_path / "disk")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.strip().endswith("nothing lost")
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ENOTCONN, errno.EROFS])
