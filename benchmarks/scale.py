@@ -15,8 +15,8 @@ import torch
 from benchmarks.common import in_fresh_process, markdown_table, peak_mib
 from helpers.config import DataConfig, RunConfig, make_config
 from helpers.dataset import TrainAudioSpectrogramDataset, fit_to, open_clips, prepare_clips
+from helpers.drawing import draw_items
 from helpers.runtime import describe
-from helpers.training import draw_items
 
 RATE = 16_000
 FILE_S = 0.5  # of sound in each file

@@ -16,8 +16,9 @@ from benchmarks.common import Bench, markdown_table, take_turns
 from benchmarks.template import Loop
 from helpers.augment import augment
 from helpers.config import PRESETS, RECIPES
+from helpers.drawing import draw_items
 from helpers.runtime import describe, pick_device, pick_precision
-from helpers.training import Intervals, Limits, draw_items, train_gan
+from helpers.training import Intervals, Limits, train_gan
 from helpers.updates import PRECISIONS, Players, can_compile, train_step_d, train_step_g, update_average
 from helpers.watching import Watch
 

@@ -77,11 +77,21 @@ class RunPaths:
             ) from error
 
     def open_mirror(self) -> Mirror | None:
-        """What sends the local copy of a run on Drive there, the copy brought up to date; None of another run."""
+        """What sends the local copy of a run on Drive there, the copy brought up to date; None of another run.
+
+        Raises RunError if Drive cannot be read.
+        """
         if self.here == self.root:
             return None
         mirror = Mirror(self.here, self.root)
-        for problem in mirror.fetch():
+        try:
+            problems = mirror.fetch()
+        except OSError as error:
+            raise RunError(
+                f"{self.root} cannot be read ({error}): see that Drive is mounted and run this again; "
+                f"what was trained here is in {self.here}"
+            ) from error
+        for problem in problems:
             warnings.warn(problem, stacklevel=2)
         return mirror
 

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 from helpers.augment import augment
 from helpers.background import Background
 from helpers.checkpoints import CheckpointError, load_newest_checkpoint, save_checkpoint
-from helpers.config import ConfigError, RunConfig, TrainConfig, differences, identity
+from helpers.config import ConfigError, RunConfig, differences, identity
 from helpers.dataset import TrainAudioSpectrogramDataset
 from helpers.diagnosis import DIVERGED, TrainingWarning
 from helpers.distributed import everywhere, is_first, n_processes, of_the_first, own_share
+from helpers.drawing import draw_items, steps_per_epoch
 from helpers.mirror import Mirror
 from helpers.progress import progress_bar
 from helpers.records import append_metrics, drop_lines_after
@@ -30,7 +31,6 @@ from helpers.updates import Players, can_compile, train_step_d, train_step_g, up
 
 STEPS_BETWEEN_LOOKS = 20  # each look waits for the device
 AVERAGE_RAMP = 0.05  # the half-life is at most this share of the images seen so far (Karras et al. 2020b, ADA)
-GROUP = 4  # clips of one class in a balanced batch
 WATCHING_SHARE = 0.05  # of the time may go into pictures and figures: sounds that take long are looked at less often
 CHECKPOINTS, SAMPLES, MIRROR = "checkpoints", "samples", "mirror"  # what may fail to be written
 LOSS_NAMES = ("loss_d", "loss_g", "loss_class", "r1")
@@ -104,29 +104,6 @@ def train_gan(
     if compiled is None:
         compiled = device.type == "cpu" and n_processes() == 1 and limits.worth_compiling() and can_compile()
     return _Trainer(dataset, config, folder, device, limits, intervals, precision, on_samples, compiled, mirror).run()
-
-
-def draw_items(dataset, train: TrainConfig, step: int, rng: torch.Generator) -> Tensor:
-    """Which items (batch_size,) a step sees: groups of a class, classes equally often, or a shuffled pass over all.
-
-    Groups let the discriminator see whether the sounds of a class differ.
-    """
-    size = train.batch_size
-    if train.class_balanced:
-        n_groups = math.ceil(size / GROUP)
-        present = dataset.labels.unique()
-        rounds = [torch.randperm(len(present), generator=rng) for _ in range(math.ceil(n_groups / len(present)))]
-        members = [(dataset.labels == label).nonzero()[:, 0] for label in present[torch.cat(rounds)[:n_groups]]]
-        return torch.cat([own[torch.randint(len(own), (GROUP,), generator=rng)] for own in members])[:size]
-    per_epoch = steps_per_epoch(dataset, train)
-    epoch, position = divmod(step, per_epoch)
-    shuffled = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(train.seed + epoch))
-    return shuffled.repeat(math.ceil(per_epoch * size / len(dataset)))[position * size : (position + 1) * size]
-
-
-def steps_per_epoch(dataset, train: TrainConfig) -> int:
-    """Steps in which as many clips are seen as the data set has."""
-    return max(1, math.ceil(len(dataset) / train.batch_size))
 
 
 class _Trainer:

@@ -78,6 +78,10 @@ def test_a_run_on_drive_is_worked_on_here_and_a_new_one_takes_nothing_up(colab, 
     (run.root / "checkpoints" / "step-00000001.pt").write_bytes(b"damaged")
     with pytest.warns(UserWarning, match="step-00000001.pt cannot be read"):
         run.open_mirror()
+    run.root.rename(tmp_path / "gone")
+    with pytest.raises(RunError, match="cannot be read .*see that Drive is mounted and run this again"):
+        run.open_mirror()
+    (tmp_path / "gone").rename(run.root)
     run.restart()
     for root in (run.root, run.here):
         assert not [name for name in os.listdir(root) if name != "config.json"]
