@@ -120,7 +120,10 @@ def nearby_rate(from_rate: int, to_rate: int) -> int:
 
 
 def write_wav(path: Path, waveform, sample_rate: int) -> Path:
-    """Write a waveform (n_samples,) as 16-bit WAV; peaks above full scale are scaled down, never clipped."""
+    """Write a waveform (n_samples,) as 16-bit WAV; peaks above full scale are scaled down, never clipped.
+
+    Raises OSError, and leaves no half of a file, if it cannot be written.
+    """
     samples = np.nan_to_num(np.asarray(waveform, dtype=np.float32))
     peak = float(np.abs(samples).max(initial=0.0))
     if peak > 1.0:
@@ -129,7 +132,12 @@ def write_wav(path: Path, waveform, sample_rate: int) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     content = io.BytesIO()
     soundfile.write(content, samples, sample_rate, subtype="PCM_16", format="WAV")
-    path.write_bytes(content.getvalue())  # raises OSError where the disk is full, as soundfile does not
+    try:
+        path.write_bytes(content.getvalue())  # raises OSError where the disk is full, as soundfile does not
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            path.unlink()  # half of a sound is none
+        raise OSError(error.errno, error.strerror, str(path)) from error
     return path
 
 

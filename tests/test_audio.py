@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import soundfile
+from failing import files_of_at_most
 
 from helpers import audio
 from helpers.audio import (
@@ -164,6 +165,12 @@ def test_writing_takes_nan_silence_and_nothing(tmp_path):
     for waveform in (np.array([0.1, np.nan, -0.1]), np.zeros(10), np.zeros(0)):
         samples, _ = soundfile.read(write_wav(tmp_path / "x.wav", waveform, 8_000))
         np.testing.assert_allclose(samples, np.nan_to_num(waveform), atol=1e-4)
+
+
+def test_a_sound_that_finds_no_room_is_named_and_leaves_no_half(tmp_path):
+    with files_of_at_most(500), pytest.raises(OSError, match=r"a\.wav"):
+        write_wav(tmp_path / "a.wav", np.ones(4_000), 8_000)
+    assert not (tmp_path / "a.wav").exists()
 
 
 def test_levels():

@@ -235,7 +235,8 @@ def test_a_run_on_drive_is_trained_on_a_copy_and_goes_on_on_another_machine(tmp_
 
     try:
         execute_there("01_data")
-        assert f"a new run: step 0 of {local}" in execute_there("03_train")
+        told = execute_there("03_train")
+        assert f"a new run: step 0 of {local}" in told and f"working in {local}, sent to {run_dir}" in told
         assert sorted(path.name for path in (run_dir / "checkpoints").iterdir()) == ["a.json", "a.pt"]
         assert (run_dir / "generator.safetensors").exists()
         shutil.rmtree(local)  # the machine went away
