@@ -10,7 +10,7 @@ from helpers.generators import load_generator
 from helpers.records import merge_metrics
 
 SLOTS = ("a", "b")
-SENT_WHOLE = ("metrics.jsonl", "generator.safetensors")
+METRICS, GENERATOR = SENT_WHOLE = ("metrics.jsonl", "generator.safetensors")
 
 
 class Mirror:
@@ -19,8 +19,9 @@ class Mirror:
     Nothing there relies on renaming, which a drive may not do at once, and nothing is removed before it is emptied,
     since a drive keeps what is removed. Two checkpoints have fixed names, checkpoints/a.pt and b.pt, written in
     turns; beside each lies a note of its step and SHA-256, emptied before the checkpoint is written and filled
-    after it. Other files are written twice, the first time under the name with .partial. So of everything there
-    is one that is whole at any moment.
+    after it. Other files are written twice, the first time under the name with .partial; when its SHA-256 is noted
+    the other follows, and until that is whole the first one stays. So of everything there is one that is whole at
+    any moment, however often a drive fails.
     """
 
     def __init__(self, local: Path, drive: Path):
@@ -39,11 +40,11 @@ class Mirror:
         newer = self.newest is not None and (here is None or self.newest.step > here.step)
         if newer:
             save_bytes(self.newest.path.read_bytes(), self.local / "checkpoints", self.newest.step)
-        if newer or not (self.local / "generator.safetensors").exists():
+        if newer or not (self.local / GENERATOR).exists():
             self._fetch_generator()
         self.local.mkdir(parents=True, exist_ok=True)
-        for name in ("metrics.jsonl.partial", "metrics.jsonl"):
-            merge_metrics(self.local / "metrics.jsonl", self.drive / name)
+        for name in (f"{METRICS}.partial", METRICS):
+            merge_metrics(self.local / METRICS, self.drive / name)
         return problems
 
     def send(self) -> None:
@@ -65,11 +66,11 @@ class Mirror:
             raise OSError(f"{self.drive} is not there: is the drive mounted?")
 
     def _fetch_generator(self) -> None:
-        for name in ("generator.safetensors", "generator.safetensors.partial"):
+        for name in (GENERATOR, f"{GENERATOR}.partial"):
             with contextlib.suppress(CheckpointError):
                 load_generator(self.drive / name)
                 content = (self.drive / name).read_bytes()
-                write_atomically(self.local / "generator.safetensors", lambda new, c=content: new.write_bytes(c))
+                write_atomically(self.local / GENERATOR, lambda new, c=content: new.write_bytes(c))
                 return
 
     def _send_checkpoint(self, here: Saved) -> None:
@@ -91,9 +92,13 @@ class Mirror:
         digest = hashlib.sha256(content).hexdigest()
         if self.sent.get(name) == digest:
             return
-        partial = self.drive / f"{name}.partial"
-        write_in_place(partial, content)
-        write_in_place(self.drive / name, content)
+        target, partial, note = (self.drive / f"{name}{end}" for end in ("", ".partial", ".sha256"))
+        if not _holds(partial, note):  # else it is what is whole: writing the target broke off
+            drop(note)
+            write_in_place(partial, content)
+            write_in_place(note, digest.encode())
+        write_in_place(target, content)
+        drop(note)
         drop(partial)
         self.sent[name] = digest
 
@@ -102,3 +107,10 @@ class Mirror:
             for path in sorted(folder.iterdir()):
                 write_in_place(self.drive / "samples" / folder.name / path.name, path.read_bytes())
             self.sent[folder.name] = "whole"
+
+
+def _holds(path: Path, note: Path) -> bool:
+    """Whether a file is the one whose SHA-256 was noted."""
+    if not (path.exists() and note.exists()):
+        return False
+    return note.read_bytes() == hashlib.sha256(path.read_bytes()).hexdigest().encode()

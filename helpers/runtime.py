@@ -101,8 +101,8 @@ class RunPaths:
             for name in ("checkpoints", "samples"):
                 drop_folder(root / name)
             for name in SENT_WHOLE:
-                drop(root / name)
-                drop(root / f"{name}.partial")
+                for end in ("", ".partial", ".sha256"):
+                    drop(root / f"{name}{end}")
 
 
 def in_colab() -> bool:

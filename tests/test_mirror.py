@@ -22,8 +22,6 @@ from helpers.mirror import Mirror
 from helpers.records import append_metrics, read_metrics
 from helpers.training import Intervals, Limits, train_gan
 
-ERRORS = (errno.ENOSPC, errno.EIO, errno.ENOTCONN, errno.EROFS)
-
 
 @pytest.fixture
 def drive(tmp_path):
@@ -103,14 +101,17 @@ def test_lines_that_were_written_to_the_drive_meanwhile_stay(drive, work, tmp_pa
 
 
 class Faults:
-    """Stands for a drive at the n-th thing that is done to a file on it: half of it is done, and an error comes."""
+    """Stands for a drive at the n-th thing that is done to a file on it: half of it is done, and an error comes.
 
-    def __init__(self, drive, number: int, at: int):
-        self.drive, self.number, self.at, self.n = str(drive), number, at, 0
+    So it does with the next n_faults - 1 things, too.
+    """
+
+    def __init__(self, drive, number: int, at: int, n_faults: int = 1):
+        self.drive, self.number, self.faults, self.n = str(drive), number, range(at, at + n_faults), 0
 
     def due(self, path) -> bool:
         self.n += str(path).startswith(self.drive)
-        return self.n == self.at and str(path).startswith(self.drive)
+        return self.n in self.faults and str(path).startswith(self.drive)
 
     def fail(self):
         raise OSError(self.number, os.strerror(self.number))
@@ -118,7 +119,7 @@ class Faults:
     def open(self, path, mode="r", *words, **options):
         if "r" in mode and "+" not in mode:
             return builtins.open(path, mode, *words, **options)
-        if self.due(path):
+        if self.number != errno.ENOSPC and self.due(path):  # a full drive opens, empties, and then has no room
             self.fail()
         file = builtins.open(path, mode, *words, **options)  # noqa: SIM115 (closed by Half)
         write = file.write
@@ -143,15 +144,19 @@ class Faults:
         return Half()
 
     def truncate(self, path, size):
-        if self.due(path):
+        if self.number != errno.ENOSPC and self.due(path):
             self.fail()
         with open(path, "rb+") as file:
             file.truncate(size)
 
 
-@pytest.mark.parametrize("number", ERRORS)
-def test_no_single_fault_of_the_drive_loses_what_was_sent(drive, work, tmp_path, monkeypatch, number):
-    """Every open, write and truncation on the drive fails once; each time the machine is lost too."""
+@pytest.mark.parametrize(
+    ("number", "n_faults"),
+    [(errno.EIO, 1), (errno.ENOTCONN, 2), (errno.ENOSPC, 10**6), (errno.EROFS, 10**6)],
+    ids=["EIO once", "ENOTCONN twice", "ENOSPC from then on", "EROFS from then on"],
+)
+def test_no_fault_of_the_drive_loses_what_was_sent(drive, work, tmp_path, monkeypatch, number, n_faults):
+    """Every open, write and truncation on the drive fails; each time it is tried again, and the machine is lost."""
     monkeypatch.setattr(files.os, "fsync", lambda _: None)  # takes most of the time
     for at in itertools.count(1):
         shutil.rmtree(drive)
@@ -161,24 +166,26 @@ def test_no_single_fault_of_the_drive_loses_what_was_sent(drive, work, tmp_path,
         for step in (1, 2):
             work(tmp_path / "local", step)
             mirror.send()
-        work(tmp_path / "local", 3)
-        faults = Faults(drive, number, at)
+        faults, failed = Faults(drive, number, at, n_faults), 0
         with monkeypatch.context() as patch:
             patch.setattr(files, "open", faults.open, raising=False)
             patch.setattr(files.os, "truncate", faults.truncate)
-            try:
-                mirror.send()
-            except OSError as error:
-                assert error.errno == number
-            else:
-                break
+            for step in (3, 4, 5):
+                work(tmp_path / "local", step)
+                try:
+                    mirror.send()
+                except OSError as error:
+                    assert error.errno == number
+                    failed += 1
         step, generator_step, steps = fetched(drive, tmp_path)
-        assert step >= 2 and generator_step >= 2 and steps[:step] == list(range(1, step + 1)), (number, at)
-        mirror.send()  # tried again
-        assert fetched(drive, tmp_path) == (3, 3, [1, 2, 3])
+        assert step >= 5 - failed and generator_step >= 5 - failed, (at, failed)
+        assert steps[:step] == list(range(1, step + 1)), (at, failed)
+        mirror.send()
+        assert fetched(drive, tmp_path) == (5, 5, [1, 2, 3, 4, 5])
         assert not [path for path in drive.rglob("*.partial") if path.stat().st_size]
-    assert fetched(drive, tmp_path) == (3, 3, [1, 2, 3])
-    assert at > 18  # places where it failed, and none was left
+        if not failed:
+            break
+    assert at > 20  # places where it failed, and none was left
 
 
 def test_a_machine_lost_at_any_moment_of_sending_loses_nothing_that_was_sent(drive, work, tmp_path):
