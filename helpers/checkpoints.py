@@ -96,7 +96,7 @@ def _read_note(path: Path) -> Saved:
     try:
         note = json.loads(_note_path(path).read_bytes())
         return Saved(int(note["step"]), path, str(note["sha256"]))
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return Saved(0, path, "unreadable")
 
 
@@ -109,6 +109,8 @@ def _load_newest(folder: Path) -> tuple[Saved | None, dict | None, list[str]]:
             if saved.digest not in ("", digest):
                 raise ValueError("its digest is another")
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            if not (isinstance(state, dict) and "step" in state):
+                raise ValueError("it is of another program")
             return saved._replace(digest=digest), state, problems
         except Exception as error:  # damage makes the unpickler fail in any way at all
             why = str(error) if type(error) is ValueError else type(error).__name__

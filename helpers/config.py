@@ -301,7 +301,7 @@ def digest_of(*parts: str) -> str:
 def _json_object(text: str, what: str) -> dict:
     try:
         values = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{what} is not valid JSON ({error}); restore it or start a new run folder") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{what} must hold one JSON object, got {type(values).__name__}")

@@ -85,7 +85,7 @@ def read_note(path: Path) -> dict:
         with safetensors.safe_open(path, "pt") as file:
             note = json.loads(file.metadata()["note"])
             return note if isinstance(note, dict) else {}
-    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError):
+    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError):
         return {}
 
 

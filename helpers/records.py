@@ -48,16 +48,18 @@ def merge_metrics(path: Path, other: Path) -> None:
 
 
 def _whole_lines(path: Path) -> list[str]:
-    """The lines of a file that are JSON objects; none if it does not exist."""
+    """The lines of a file that were written by `append_metrics`, whole; none if it does not exist."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-    return [line for line in lines if _is_object(line)]
+    return [line for line in lines if _is_whole(line)]
 
 
-def _is_object(line: str) -> bool:
+def _is_whole(line: str) -> bool:
     try:
-        return isinstance(json.loads(line), dict)
-    except json.JSONDecodeError:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
         return False
+    known = isinstance(values, dict) and isinstance(values.get("kind"), str)
+    return known and isinstance(values.get("step", 0), int | float)
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

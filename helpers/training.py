@@ -234,21 +234,23 @@ class _Trainer:
             warnings.warn(problem, TrainingWarning, stacklevel=4)
         if state is None:
             return False
-        found = differences(json.loads(state["identity"]), identity(self.config))
+        found = []
+        try:
+            found = differences(json.loads(state["identity"]), identity(self.config))
+            if not found:
+                self.players.load(state["players"])
+                self.rng.set_state(state["rng"])
+                self.step, self.seconds = int(state["step"]), float(state["seconds"])
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise CheckpointError(
+                f"the checkpoints of {self.folder} are of networks that this version does not build: use the version "
+                "that began the run, choose another run folder, or start over with restart=True"
+            ) from error
         if found:
             raise CheckpointError(
                 f"{self.folder} was trained with other settings ({'; '.join(found)}): use them again, choose "
                 "another run folder, or start over with restart=True"
             )
-        try:
-            self.players.load(state["players"])
-        except (KeyError, ValueError, RuntimeError) as error:
-            raise CheckpointError(
-                f"the checkpoints of {self.folder} are of networks that this version does not build: use the version "
-                "that began the run, choose another run folder, or start over with restart=True"
-            ) from error
-        self.rng.set_state(state["rng"])
-        self.step, self.seconds = state["step"], state["seconds"]
         if is_first():
             drop_lines_after(self.folder / "metrics.jsonl", self.step)
         self._say(f"continuing from step {self.step}, {self.seconds / 60:.1f} minutes into {self.folder}")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import io
 import json
 import os
 import pickle
@@ -64,14 +65,19 @@ def test_a_kill_while_writing_leaves_the_older_one_whole(tmp_path, monkeypatch, 
     assert load_newest_checkpoint(tmp_path)[0]["step"] == 3
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "random", "text", "pickle", "bit"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "random", "text", "pickle", "bit", "foreign"])
 def test_a_damaged_newest_gives_way_to_the_one_before_with_a_message(tmp_path, damage):
     save_checkpoint(state(1), tmp_path, 1)
     newest = save_checkpoint(state(2), tmp_path, 2)
     whole = newest.read_bytes()
     middle = len(whole) // 2
+    foreign = io.BytesIO()
+    torch.save({"epoch": 3, "model": torch.zeros(3)}, foreign)
+    if damage == "foreign":  # nobody noted its digest
+        newest.with_suffix(".sha256").unlink()
     newest.write_bytes(
         {
+            "foreign": foreign.getvalue(),
             "cut": whole[:middle],
             "empty": b"",
             "random": np.random.default_rng(0).bytes(4096),

@@ -134,6 +134,8 @@ def test_a_setting_that_cannot_work_is_named(make, word):
         ('{"audio": {"n_frames": 40}}', ["n_frames must be divisible by 16"]),
         ('{"classes": 5}', ["classes"]),
         ('{"versions": 5}', ["versions"]),
+        ("[" * 100_000, ["config.json is not valid JSON"]),
+        ('{"audio": {"n_mels": ' + "1" * 9_999, ["config.json is not valid JSON"]),
     ],
 )
 def test_damaged_json_is_a_config_error_that_names_the_damage(text, words):

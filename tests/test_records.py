@@ -1,6 +1,6 @@
 """metrics.jsonl: added to, read back, cut back, and not upset by a torn line."""
 
-from helpers.records import append_metrics, compare_runs, drop_lines_after, read_metrics
+from helpers.records import append_metrics, compare_runs, drop_lines_after, merge_metrics, read_metrics
 
 
 def write(path, *lines):
@@ -71,3 +71,33 @@ def test_a_line_after_a_torn_one_is_whole(tmp_path):
     append_metrics(path, {"kind": "training", "step": 2})
     append_metrics(path, {"kind": "training", "step": 3})
     assert [line["step"] for line in read_metrics(path, "training")] == [1, 2, 3]
+
+
+def test_lines_that_nobody_wrote_are_left_out(tmp_path):
+    path = write(tmp_path / "m.jsonl", training(1))
+    with open(path, "ab") as file:
+        strange = (
+            "[1]",
+            "7",
+            '{"kind": "training", "step": "x"}',
+            '{"kind": ["training"]}',
+            "[" * 100_000,
+            "1" * 9_999,
+        )
+        file.write("".join(f"{line}\n" for line in strange).encode() + b"\xff\x00\n")
+    merge_metrics(tmp_path / "merged.jsonl", path)
+    drop_lines_after(path, 3)
+    for read in (path, tmp_path / "merged.jsonl"):
+        assert read_metrics(read, "training") == [training(1)]
+        assert len(read.read_text().splitlines()) == 1
+
+
+def test_merged_lines_are_those_of_both_and_of_a_step_the_own(tmp_path):
+    own = write(tmp_path / "own.jsonl", training(2) | {"loss_d": 0.5}, training(3))
+    other = write(tmp_path / "other.jsonl", training(1), training(2), {"kind": "quality", "step": 2})
+    merge_metrics(own, other)
+    assert [line["step"] for line in read_metrics(own, "training")] == [1, 2, 3]
+    assert read_metrics(own, "training")[1]["loss_d"] == 0.5
+    assert len(read_metrics(own, "quality")) == 1
+    merge_metrics(own, other)
+    assert len(own.read_text().splitlines()) == 4

@@ -440,6 +440,24 @@ def test_networks_of_another_version_are_refused_with_the_way_out(train, tiny_ru
         train(tiny_run(), steps=2)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("identity", "[]"),
+        ("identity", "{"),
+        ("players", None),
+        ("players", {}),
+        ("rng", torch.zeros(3)),
+        ("step", "x"),
+    ],
+)
+def test_a_checkpoint_that_holds_something_else_is_refused_in_words(train, tiny_run, tmp_path, key, value):
+    train(tiny_run(), steps=1)
+    save_checkpoint(checkpoint(tmp_path) | {key: value}, tmp_path / "run" / "checkpoints", 1)
+    with pytest.raises(CheckpointError, match=r"restart=True"):
+        train(tiny_run(), steps=2)
+
+
 def test_compiled_networks_train_as_the_others_do(datasets, tiny_run, tmp_path):
     results = {}
     for compiled in (False, True):
