@@ -4,11 +4,14 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import mmap
 import warnings
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -252,10 +255,13 @@ def _open_cache(cache_dir: Path, key: str, folder: Path | None = None) -> ClipCa
     if not (key and seal.exists()):
         return None
     try:
-        if seal.read_text() == _checksums(body, note):
-            return _read_cache(body, json.loads(note.read_text()), key, folder)
+        with ThreadPoolExecutor(1) as pool:  # sums are made while the index is read
+            sums = pool.submit(_checksums, body, note, at_once=True)
+            cache = _read_cache(body, json.loads(note.read_text()), key, folder)
+            if seal.read_text() == sums.result():
+                return cache
         why = "its digest is another"
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
         why = f"{type(error).__name__}: {error}"
     warnings.warn(f"the cache {body} is damaged ({why}): it is made again from the recordings", stacklevel=3)
     for path in (seal, note, body):
@@ -268,13 +274,20 @@ def _cache_files(cache_dir: Path, key: str) -> tuple[Path, Path, Path]:
     return tuple(cache_dir / f"features-{key}.{suffix}" for suffix in ("f16", "json", "sha256"))
 
 
-def _checksums(*paths: Path) -> str:
-    """SHA-256 of files, as sha256sum writes and checks them."""
+def _checksums(*paths: Path, at_once: bool = False) -> str:
+    """SHA-256 of files, as sha256sum writes and checks them; a little at a time, or mapped into memory, in one call
+    beside which other threads go on."""
     lines = []
     for path in paths:
         with open(path, "rb") as file:
-            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
+            digest = _digest_at_once(file) if at_once else hashlib.file_digest(file, "sha256").hexdigest()
+        lines.append(f"{digest}  {path.name}\n")
     return "".join(lines)
+
+
+def _digest_at_once(file: BinaryIO) -> str:
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return hashlib.sha256(content).hexdigest()
 
 
 def _read_cache(body: Path, index: dict, key: str, folder: Path | None) -> ClipCache:
