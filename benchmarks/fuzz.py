@@ -2,7 +2,7 @@
 
 By atheris (libFuzzer), which is no part of the project's environment: `pip install atheris` first; Linux, Python 3.11
 to 3.13. Each target starts from whole files and is changed towards code that no input has reached yet. A crash, a
-hang of 20 s, 2 GiB of memory or a file outside the target's folder ends it, and the input is kept.
+hang of 20 s, 4 GiB of memory or a file outside the target's folder ends it, and the input is kept.
 """
 
 import argparse
@@ -38,17 +38,8 @@ def main() -> int:
 
 def _in_own_process(target: str, runs: int, folder: Path) -> dict:
     begun = time.monotonic()
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.fuzz",
-        "--target",
-        target,
-        "--runs",
-        str(runs),
-        "--folder",
-        str(folder),
-    ]
+    options = ["--target", target, "--runs", str(runs), "--folder", str(folder)]
+    command = [sys.executable, "-m", "benchmarks.fuzz", *options]
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
     covered = [int(number) for number in re.findall(r"cov: (\d+)", done.stderr)]
     tried = re.search(r"number_of_executed_units: (\d+)", done.stderr)

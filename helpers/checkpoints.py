@@ -58,14 +58,14 @@ def load_newest_checkpoint(folder: Path) -> tuple[dict | None, list[str]]:
 
     Nothing in a checkpoint is executed: `torch.load(weights_only=True)`.
     """
-    _, state, problems = _load_newest(folder)
+    _, _, state, problems = _load_newest(folder)
     return state, problems
 
 
-def newest_whole(folder: Path) -> tuple[Saved | None, list[str]]:
-    """Which checkpoint `load_newest_checkpoint` takes, with its digest, and the same sentences."""
-    saved, _, problems = _load_newest(folder)
-    return saved, problems
+def newest_whole(folder: Path) -> tuple[Saved | None, bytes, list[str]]:
+    """Which checkpoint `load_newest_checkpoint` takes, with its digest, its bytes, and the same sentences."""
+    saved, content, _, problems = _load_newest(folder)
+    return saved, content, problems
 
 
 def saved_in(folder: Path) -> list[Saved]:
@@ -100,7 +100,7 @@ def _read_note(path: Path) -> Saved:
         return Saved(0, path, "unreadable")
 
 
-def _load_newest(folder: Path) -> tuple[Saved | None, dict | None, list[str]]:
+def _load_newest(folder: Path) -> tuple[Saved | None, bytes, dict | None, list[str]]:
     problems = []
     for saved in reversed(saved_in(folder)):
         try:
@@ -111,11 +111,11 @@ def _load_newest(folder: Path) -> tuple[Saved | None, dict | None, list[str]]:
             state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
             if not (isinstance(state, dict) and "step" in state):
                 raise ValueError("it is of another program")
-            return saved._replace(digest=digest), state, problems
+            return saved._replace(digest=digest), content, state, problems
         except Exception as error:  # damage makes the unpickler fail in any way at all
             why = str(error) if type(error) is ValueError else type(error).__name__
             problems.append(f"{saved.path} cannot be read ({why}); the one before it is used")
-    return None, None, problems
+    return None, b"", None, problems
 
 
 def _digest_path(checkpoint: Path) -> Path:

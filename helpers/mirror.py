@@ -35,11 +35,11 @@ class Mirror:
         Raises OSError if the drive cannot be read.
         """
         self._require_drive()
-        self.newest, problems = newest_whole(self.drive / "checkpoints")
-        here, _ = newest_whole(self.local / "checkpoints")
+        self.newest, content, problems = newest_whole(self.drive / "checkpoints")
+        here, _, _ = newest_whole(self.local / "checkpoints")
         newer = self.newest is not None and (here is None or self.newest.step > here.step)
         if newer:
-            save_bytes(self.newest.path.read_bytes(), self.local / "checkpoints", self.newest.step)
+            save_bytes(content, self.local / "checkpoints", self.newest.step)
         if newer or not (self.local / GENERATOR).exists():
             self._fetch_generator()
         self.local.mkdir(parents=True, exist_ok=True)
@@ -53,9 +53,9 @@ class Mirror:
         for name in SENT_WHOLE:
             if (self.local / name).exists():
                 self._send_file(name)
-        here, _ = newest_whole(self.local / "checkpoints")
+        here, content, _ = newest_whole(self.local / "checkpoints")
         if here is not None and (self.newest is None or here.digest != self.newest.digest):
-            self._send_checkpoint(here)
+            self._send_checkpoint(here, content)
         for folder in sorted((self.local / "samples").glob("*")):
             self._send_samples(folder)
         thin_out(self.drive / "samples", SAMPLES_KEPT)
@@ -73,10 +73,9 @@ class Mirror:
                 write_atomically(self.local / GENERATOR, lambda new, c=content: new.write_bytes(c))
                 return
 
-    def _send_checkpoint(self, here: Saved) -> None:
+    def _send_checkpoint(self, here: Saved, content: bytes) -> None:
         whole = self.newest.path.stem if self.newest else ""
         name = next(name for name in SLOTS if name != whole)
-        content = here.path.read_bytes()
         there = here._replace(path=self.drive / "checkpoints" / f"{name}.pt")
         empty_note(there.path)
         write_in_place(there.path, content)

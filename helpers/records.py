@@ -19,7 +19,7 @@ def append_metrics(path: Path, line: dict) -> None:
 
 def read_metrics(path: Path, kind: str) -> list[dict]:
     """The lines of one kind ("training" or "quality"), in order; a torn last line is left out."""
-    return [values for values in map(json.loads, _whole_lines(path)) if values.get("kind") == kind]
+    return [values for _, values in _whole_lines(path) if values["kind"] == kind]
 
 
 def compare_runs(folder: Path, source: str) -> list[dict]:
@@ -34,32 +34,31 @@ def compare_runs(folder: Path, source: str) -> list[dict]:
 def drop_lines_after(path: Path, step: int) -> None:
     """Steps after the checkpoint are trained again, so their lines are not kept."""
     if path.exists():
-        _write_lines(path, [line for line in _whole_lines(path) if json.loads(line).get("step", 0) <= step])
+        _write_lines(path, [line for line, values in _whole_lines(path) if values.get("step", 0) <= step])
 
 
 def merge_metrics(path: Path, other: Path) -> None:
     """Add to the lines of a file those of another that it lacks: of a step of training it has its own."""
     merged = {}
-    for line in _whole_lines(other) + _whole_lines(path):
-        values = json.loads(line)
-        merged[(values.get("kind"), values.get("step")) if values.get("kind") != "quality" else line] = line
+    for line, values in _whole_lines(other) + _whole_lines(path):
+        merged[(values["kind"], values.get("step")) if values["kind"] != "quality" else line] = line
     if merged:
         _write_lines(path, merged.values())
 
 
-def _whole_lines(path: Path) -> list[str]:
-    """The lines of a file that were written by `append_metrics`, whole; none if it does not exist."""
+def _whole_lines(path: Path) -> list[tuple[str, dict]]:
+    """The lines of a file that were written by `append_metrics`, whole, and what they hold; none without the file."""
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
-    return [line for line in lines if _is_whole(line)]
+    return [(line, values) for line in lines if (values := _parse_line(line)) is not None]
 
 
-def _is_whole(line: str) -> bool:
+def _parse_line(line: str) -> dict | None:
     try:
         values = json.loads(line)
     except (ValueError, RecursionError):
-        return False
+        return None
     known = isinstance(values, dict) and isinstance(values.get("kind"), str)
-    return known and isinstance(values.get("step", 0), int | float)
+    return values if known and isinstance(values.get("step", 0), int | float) else None
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

@@ -12,6 +12,7 @@ import warnings
 import pytest
 import torch
 from failing import in_a_child
+from states import assert_same
 
 from helpers import files
 from helpers.checkpoints import load_newest_checkpoint, save_checkpoint
@@ -232,8 +233,7 @@ def test_a_run_goes_on_from_the_drive_as_if_it_had_never_moved(drive, dataset, t
     whole = Mirror(tmp_path / "whole", tmp_path / "other drive")
     train_gan(dataset, tiny_run(), whole.local, torch.device("cpu"), Limits(steps=6), Intervals(1e6, 1e6))
     one, other = (load_newest_checkpoint(folder / "checkpoints")[0] for folder in (drive, whole.local))
-    for name in ("generator", "discriminator", "average"):
-        assert all(torch.equal(value, other["players"][name][key]) for key, value in one["players"][name].items())
+    assert_same(one["players"], other["players"])
     assert torch.equal(one["rng"], other["rng"])
     steps = [line["step"] for line in read_metrics(drive / "metrics.jsonl", "training")]
     assert steps == sorted(set(steps)) and steps[-1] == 6

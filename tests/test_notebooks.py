@@ -116,9 +116,9 @@ def test_the_run_folder_is_complete(run_dir):
     assert [line["step"] for line in read_metrics(run_dir / "metrics.jsonl", "training")] == [4]
 
 
-def execute(name: str, target: Path, **parameters) -> nbformat.NotebookNode:
+def execute(name: str, target: Path, folder: Path = FOLDER, **parameters) -> nbformat.NotebookNode:
     return papermill.execute_notebook(
-        FOLDER / f"{name}.ipynb", target, parameters, cwd=FOLDER, progress_bar=False, kernel_name="python3"
+        folder / f"{name}.ipynb", target, parameters, cwd=FOLDER, progress_bar=False, kernel_name="python3"
     )
 
 
@@ -226,12 +226,7 @@ def test_a_run_on_drive_is_trained_on_a_copy_and_goes_on_on_another_machine(tmp_
         cell.source = f"runtime.DRIVE = Path({str(drive)!r})\n{cell.source}"
         nbformat.write(notebook, tmp_path / f"{name}.ipynb")
         parameters = {"run_dir": str(run_dir), **SMALL[name], **parameters}
-        target = tmp_path / f"{name}-done.ipynb"
-        return printed(
-            papermill.execute_notebook(
-                tmp_path / f"{name}.ipynb", target, parameters, cwd=FOLDER, progress_bar=False, kernel_name="python3"
-            )
-        )
+        return printed(execute(name, tmp_path / f"{name}-done.ipynb", tmp_path, **parameters))
 
     try:
         execute_there("01_data")
