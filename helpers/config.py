@@ -4,7 +4,12 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
+import reprlib
+from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import get_type_hints
 
 
 class ConfigError(ValueError):
@@ -18,6 +23,7 @@ def _check_choice(name: str, value, choices: tuple) -> None:
 
 LARGEST = {"sample_rate": 192_000, "n_fft": 16_384, "hop_length": 8_192, "n_mels": 1_024, "n_frames": 8_192}
 WIDEST = 4_096  # of a network's latents, channels and embeddings
+LONGEST_NAME = 255  # bytes of a folder's name, of nearly every disk
 
 
 @dataclass(frozen=True)
@@ -190,13 +196,13 @@ class RunConfig:
         values = _json_object(text, "config.json")
         for name, kind, word in (("classes", list, "a list"), ("versions", dict, "an object")):
             if not isinstance(values.get(name, kind()), kind):
-                raise ConfigError(f"config.json must hold {word} of {name}, got {values[name]!r}")
+                raise ConfigError(f"config.json must hold {word} of {name}, got {reprlib.repr(values[name])}")
         return cls(
             audio=from_dict(AudioConfig, values.get("audio", {})),
             model=from_dict(ModelConfig, values.get("model", {})),
             train=from_dict(TrainConfig, values.get("train", {})),
             data=from_dict(DataConfig, values.get("data", {})),
-            classes=tuple(values.get("classes", ())),
+            classes=check_classes(values.get("classes", ())),
             versions=dict(values.get("versions", {})),
         )
 
@@ -247,15 +253,32 @@ def make_config(preset: str = "cpu", recipe: str = "modern", **audio_fields: flo
 def from_dict(kind: type, values: dict):
     """A dataclass from a dictionary; ConfigError names a field it does not have."""
     if not isinstance(values, dict):
-        raise ConfigError(f"{kind.__name__} must be written as an object of fields, got {values!r}")
+        raise ConfigError(f"{kind.__name__} must be written as an object of fields, got {reprlib.repr(values)}")
     known = {f.name for f in dataclasses.fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:
-        raise ConfigError(f"{kind.__name__} has no field {', '.join(unknown)}; it has {', '.join(sorted(known))}")
-    try:
-        return kind(**values)
-    except TypeError as error:
-        raise ConfigError(f"{kind.__name__} holds a value of the wrong type: {error}") from error
+        told = ", ".join(unknown)[:60].encode("unicode_escape").decode()
+        raise ConfigError(f"{kind.__name__} has no field {told}; it has {', '.join(sorted(known))}")
+    for name, wanted in get_type_hints(kind).items():
+        if name in values and not _is_of(values[name], wanted):
+            kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+            word = kinds.get(wanted, "a list of texts")
+            raise ConfigError(f"{kind.__name__} must hold {word} as {name}, got {reprlib.repr(values[name])}")
+    return kind(**values)
+
+
+def check_classes(names) -> tuple[str, ...]:
+    """The names of classes, if each can be a folder's: they come from folders, and sounds are written to such.
+
+    Raises ConfigError for names like ../x, which would lead out of a run's folder, and for the same name twice.
+    """
+    for name in names:
+        if not _is_folder_name(name):
+            raise ConfigError(f"a class must have the name of a folder, got {reprlib.repr(name)}")
+    for name, n in Counter(names).most_common(1):
+        if n > 1:
+            raise ConfigError(f"{n} classes have the name {reprlib.repr(name)}")
+    return tuple(names)
 
 
 def to_json(config) -> str:
@@ -296,6 +319,24 @@ def differences(before: dict, now: dict) -> list[str]:
 def digest_of(*parts: str) -> str:
     """Twelve hexadecimal digits that name these texts: keys of caches and data."""
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+
+def _is_of(value, wanted: type) -> bool:
+    """Whether a value from JSON is of a field's type."""
+    if wanted is float:
+        return type(value) in (int, float) and -1e300 < value < 1e300  # neither infinite nor no number
+    if wanted in (int, bool, str):
+        return type(value) is wanted
+    return isinstance(value, list | tuple) and all(type(part) is str for part in value)
+
+
+def _is_folder_name(name) -> bool:
+    if not isinstance(name, str) or name in ("", ".", "..") or "\0" in name or Path(name).name != name:
+        return False
+    try:
+        return len(os.fsencode(name)) <= LONGEST_NAME
+    except UnicodeEncodeError:  # half of a character, as no disk has it
+        return False
 
 
 def _json_object(text: str, what: str) -> dict:

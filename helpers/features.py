@@ -11,6 +11,7 @@ from torch import Tensor
 from helpers.config import AudioConfig, ConfigError
 
 PER_BIN_STD_RANGE = 3.0  # mean ± 3 standard deviations become [-1, 1] (SpecGAN, Donahue et al. 2019, sec. 3.2)
+LARGEST_STATISTIC = 50  # of compressed mels, which are logarithms; its exponential is still a number
 SMALLEST_STD_SHARE = 0.1  # of the largest: a band that is nearly always silent is not blown up to noise
 
 
@@ -173,8 +174,16 @@ def fit_normaliser(batches: Iterable[tuple[Tensor, Tensor]], n_classes: int, aud
     return kind.fit(batches, n_classes, audio)
 
 
-def load_normaliser(tensors: dict[str, Tensor], audio: AudioConfig) -> Normaliser:
-    """The normaliser whose `tensors()` these are."""
-    if audio.normalisation == "per_bin":
-        return PerBinNormaliser(tensors["mean"], tensors["std"], tensors["loudest"], audio.floor_value)
-    return PerClipNormaliser(tensors["low"], tensors["high"])
+def load_normaliser(tensors: dict[str, Tensor], audio: AudioConfig, n_classes: int) -> Normaliser:
+    """The normaliser whose `tensors()` these are; ConfigError if they are no statistics of n_classes classes."""
+    per_bin = audio.normalisation == "per_bin"
+    names, size = (("mean", "std", "loudest"), audio.n_mels) if per_bin else (("low", "high"), n_classes)
+    for name in names:
+        value = tensors[name]
+        if value.shape != (size,) or value.dtype != torch.float32 or not (value.abs() <= LARGEST_STATISTIC).all():
+            raise ConfigError(
+                f"the statistics {name} must be {size} numbers of 32 bits, none beyond {LARGEST_STATISTIC}"
+            )
+    if per_bin:
+        return PerBinNormaliser(*(tensors[name] for name in names), audio.floor_value)
+    return PerClipNormaliser(*(tensors[name] for name in names))

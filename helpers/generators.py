@@ -2,23 +2,32 @@
 
 import hashlib
 import json
+import reprlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import safetensors
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, load_file, save_file
 from torch import Tensor, nn
 
 from helpers import __version__
 from helpers.checkpoints import CheckpointError
-from helpers.config import AudioConfig, ConfigError, ModelConfig, audio_from_json, model_from_json, to_json
+from helpers.config import (
+    AudioConfig,
+    ConfigError,
+    ModelConfig,
+    audio_from_json,
+    check_classes,
+    model_from_json,
+    to_json,
+)
 from helpers.features import Normaliser, load_normaliser
-from helpers.files import write_atomically
+from helpers.files import read_if_there, write_atomically
 from helpers.magnitude_net import MagnitudeNet
 from helpers.models import make_generator
 
-DIFFERENCES_TOLD = 3
+DIFFERENCES_TOLD, LONGEST_REASON = 3, 500
 
 
 @dataclass(frozen=True)
@@ -82,11 +91,18 @@ def export_generator(path: Path, generator: SoundGenerator, note: dict | None = 
 def read_note(path: Path) -> dict:
     """The note that `export_generator` was given; empty where there is no such file or it is damaged."""
     try:
-        with safetensors.safe_open(path, "pt") as file:
-            note = json.loads(file.metadata()["note"])
-            return note if isinstance(note, dict) else {}
-    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError, RecursionError):
+        note = json.loads(_metadata_of(read_if_there(path) or b"")["note"])
+        return note if isinstance(note, dict) else {}
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):
         return {}
+
+
+def is_generator(content: bytes | None) -> bool:
+    """Whether `load_generator` would load what was read from a file; None: there was none."""
+    try:
+        return content is not None and bool(generator_of(content, Path()))
+    except CheckpointError:
+        return False
 
 
 def describe_origin(path: Path) -> str:
@@ -101,30 +117,43 @@ def describe_origin(path: Path) -> str:
 def load_generator(path: Path, device: torch.device | str = "cpu") -> SoundGenerator:
     """Read what `export_generator` wrote, ready to generate on `device`.
 
-    Raises CheckpointError if the file is absent, damaged, or of another make.
+    Raises CheckpointError if the file is absent, damaged, of another make, or cannot be read.
     """
-    if not path.exists():
+    try:
+        content = read_if_there(path)
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read ({error}): see that its disk or Drive is there") from error
+    if content is None:
         raise CheckpointError(f"no generator at {path}: run 03_train first, with the same run folder")
+    return generator_of(content, path, device)
+
+
+def generator_of(content: bytes, path: Path, device: torch.device | str = "cpu") -> SoundGenerator:
+    """The generator in what was read from the file `path`; CheckpointError if it is damaged or of another make.
+
+    Bytes instead of the file: a drive that goes away while a file of it is mapped to memory ends the process.
+    """
     metadata = {}
     try:
-        with safetensors.safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-        tensors = load_file(path)
+        tensors = load(content)
+        metadata = _metadata_of(content)
         if metadata.get("digest") not in (None, _digest_of(tensors)):  # None: of an older version
             raise ConfigError("its numbers are not those that were written")
         audio, model = audio_from_json(metadata["audio"]), model_from_json(metadata["model"])
-        classes = tuple(name.encode().decode("unicode_escape") for name in metadata["classes"].split("\n"))
-        normaliser = load_normaliser(_with_prefix(tensors, "normaliser."), audio)
+        names = [name.encode().decode("unicode_escape") for name in metadata["classes"].split("\n")]
+        classes = check_classes(names)
         weights = _with_prefix(tensors, "network.")
         with torch.device("meta"):  # takes no memory, whatever sizes a stranger's file asks for
             _require_same(make_generator(model, audio, len(classes)), weights, "generator")
         network = make_generator(model, audio, len(classes))
         network.load_state_dict(weights)
+        normaliser = load_normaliser(_with_prefix(tensors, "normaliser."), audio, len(classes))
         inversion = _load_inversion(_with_prefix(tensors, "inversion."), audio)
-    except (safetensors.SafetensorError, KeyError, RuntimeError, ConfigError, UnicodeDecodeError) as error:
+    except (safetensors.SafetensorError, KeyError, TypeError, RuntimeError, ConfigError, UnicodeError) as error:
         made = metadata.get("version", __version__)
-        versions = f" (made by version {made}, this is {__version__})" if made != __version__ else ""
-        raise CheckpointError(f"{path} is no generator of this project, or damaged{versions}: {error}") from error
+        versions = f" (made by version {_shown(made)}, this is {__version__})" if made != __version__ else ""
+        why = str(error)[:LONGEST_REASON].encode("unicode_escape").decode()  # with a stranger's words in it
+        raise CheckpointError(f"{path} is no generator of this project, or damaged{versions}: {why}") from error
     return SoundGenerator(network.to(device).eval(), audio, model, classes, normaliser, inversion)
 
 
@@ -143,8 +172,9 @@ def _require_same(network: nn.Module, tensors: dict[str, Tensor], what: str) -> 
     given = {name: list(value.shape) for name, value in tensors.items()}
     found = [f"{name} is missing" for name in wanted if name not in given]
     found += [f"{name} is not known" for name in given if name not in wanted]
-    shared = [name for name in wanted if name in given and wanted[name] != given[name]]
-    found += [f"{name} is {given[name]} and should be {wanted[name]}" for name in shared]
+    other = [name for name in wanted if name in given and wanted[name] != given[name]]
+    found += [f"{name} is {given[name]} and should be {wanted[name]}" for name in other]
+    found += [f"{name} holds what is no number" for name, value in tensors.items() if not value.isfinite().all()]
     if found:
         more = f", and {len(found) - DIFFERENCES_TOLD} more" if len(found) > DIFFERENCES_TOLD else ""
         raise ConfigError(f"the {what} has other weights: {'; '.join(found[:DIFFERENCES_TOLD])}{more}")
@@ -152,7 +182,13 @@ def _require_same(network: nn.Module, tensors: dict[str, Tensor], what: str) -> 
 
 def _shown(value) -> str:
     """A stranger's words in a line: short, and escaped."""
-    return str(value)[:60].encode("unicode_escape").decode()
+    text = value if isinstance(value, str) else reprlib.repr(value)
+    return text[:60].encode("unicode_escape").decode()
+
+
+def _metadata_of(content: bytes) -> dict[str, str]:
+    """The metadata in the bytes of a safetensors file: eight bytes of a length, then JSON of that length."""
+    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
 
 
 def _digest_of(tensors: dict[str, Tensor]) -> str:
@@ -160,7 +196,7 @@ def _digest_of(tensors: dict[str, Tensor]) -> str:
     found = hashlib.sha256()
     for name in sorted(tensors):
         found.update(name.encode())
-        found.update(tensors[name].numpy().tobytes())
+        found.update(tensors[name].reshape(-1).view(torch.uint8).numpy())
     return found.hexdigest()
 
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from helpers.files import write_atomically
+from helpers.files import read_if_there, write_atomically
 
 
 def append_metrics(path: Path, line: dict) -> None:
@@ -32,23 +32,29 @@ def compare_runs(folder: Path, source: str) -> list[dict]:
 
 
 def drop_lines_after(path: Path, step: int) -> None:
-    """Steps after the checkpoint are trained again, so their lines are not kept."""
-    if path.exists():
-        _write_lines(path, [line for line, values in _whole_lines(path) if values.get("step", 0) <= step])
+    """Steps after the checkpoint are trained again, so their lines are not kept; what a generator was measured at is.
+
+    Nothing is written where nothing is to be dropped: a full disk may need no room.
+    """
+    lines = _whole_lines(path)
+    kept = [line for line, values in lines if values.get("step", 0) <= step or values["kind"] == "quality"]
+    if len(kept) < len(lines):
+        _write_lines(path, kept)
 
 
-def merge_metrics(path: Path, other: Path) -> None:
-    """Add to the lines of a file those of another that it lacks: of a step of training it has its own."""
-    merged = {}
-    for line, values in _whole_lines(other) + _whole_lines(path):
+def merge_metrics(path: Path, other: Path, only: str = "") -> None:
+    """Add to the lines of a file those of another, of one kind or all, that it lacks: of a step it has its own."""
+    own, merged = _whole_lines(path), {}
+    added = [(line, values) for line, values in _whole_lines(other) if only in ("", values["kind"])]
+    for line, values in added + own:
         merged[(values["kind"], values.get("step")) if values["kind"] != "quality" else line] = line
-    if merged:
+    if list(merged.values()) != [line for line, _ in own]:
         _write_lines(path, merged.values())
 
 
 def _whole_lines(path: Path) -> list[tuple[str, dict]]:
     """The lines of a file that were written by `append_metrics`, whole, and what they hold; none without the file."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+    lines = (read_if_there(path) or b"").decode(errors="replace").splitlines()
     return [(line, values) for line in lines if (values := _parse_line(line)) is not None]
 
 

@@ -1,5 +1,6 @@
 """Where the notebooks run: Colab or not, Drive or not, the run folder's paths, device, precision, seeds, versions."""
 
+import contextlib
 import os
 import platform
 import random
@@ -15,8 +16,8 @@ import torch
 from helpers import __version__
 from helpers.config import ConfigError, RunConfig, digest_of
 from helpers.downloads import KNOWN
-from helpers.files import drop, drop_folder, write_atomically
-from helpers.mirror import SENT_WHOLE, Mirror
+from helpers.files import drop, drop_folder, read_if_there, write_atomically
+from helpers.mirror import ENDS, SENT_WHOLE, Mirror, mend, set_aside
 from helpers.sources import KIT
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -54,9 +55,10 @@ class RunPaths:
     def read_config(self, written_by: str = "01_data") -> RunConfig:
         """The run's configuration; RunError names the notebook to run first if there is none."""
         try:
-            if not self.config.exists():
+            content = read_if_there(self.config)
+            if content is None:
                 raise RunError(f"no {self.config}: run {written_by} first, with the same run_dir and use_drive")
-            return RunConfig.from_json(self.config.read_text(encoding="utf-8", errors="replace"))
+            return RunConfig.from_json(content.decode(errors="replace"))
         except ConfigError as error:
             raise RunError(f"{self.config}: {error}. Run {written_by} again, with the same run_dir") from error
         except OSError as error:
@@ -68,8 +70,8 @@ class RunPaths:
         A new run folder takes nothing up from another that had its name.
         """
         try:
-            if self.here != self.root and not self.config.exists():
-                drop_folder(self.here)
+            if self.here != self.root and self.here.is_dir() and read_if_there(self.config) is None:
+                set_aside(self.here)
             write_atomically(self.config, lambda partial: partial.write_text(config.to_json(), encoding="utf-8"))
         except OSError as error:
             raise RunError(
@@ -81,28 +83,42 @@ class RunPaths:
 
         Raises RunError if Drive cannot be read.
         """
-        if self.here == self.root:
-            return None
-        mirror = Mirror(self.here, self.root)
+        mirror = Mirror(self.here, self.root) if self.here != self.root else None
         try:
-            problems = mirror.fetch()
+            problems = mirror.fetch() if mirror else mend(self.root)
         except OSError as error:
             raise RunError(
                 f"{self.root} cannot be read ({error}): see that Drive is mounted and run this again; "
                 f"what was trained here is in {self.here}"
             ) from error
-        for problem in problems:
+        for problem in problems or ():
             warnings.warn(problem, stacklevel=2)
         return mirror
 
+    def whole_generator(self) -> Path:
+        """The exported generator; where a machine went away while it wrote that, from the copy beside it."""
+        with contextlib.suppress(OSError):  # whoever opens it says what cannot be read
+            mend(self.root)
+        return self.generator
+
     def restart(self) -> None:
-        """Forget what was trained: checkpoints, metrics, samples and the generator; the data stays."""
-        for root in {self.root, self.here}:
+        """Forget what was trained: checkpoints, metrics, samples and the generator; the data stays.
+
+        Raises RunError where they cannot be removed.
+        """
+        try:
             for name in ("checkpoints", "samples"):
-                drop_folder(root / name)
+                drop_folder(self.root / name)
             for name in SENT_WHOLE:
-                for end in ("", ".partial", ".sha256"):
-                    drop(root / f"{name}{end}")
+                for end in ENDS:
+                    drop(self.root / f"{name}{end}")
+            if self.here != self.root:
+                drop_folder(self.here)
+        except OSError as error:
+            raise RunError(
+                f"what was trained in {self.root} cannot be removed ({error}): see that its disk or Drive is there, "
+                "and run this again"
+            ) from error
 
 
 def in_colab() -> bool:
@@ -113,7 +129,7 @@ def in_colab() -> bool:
 def mount_drive() -> Path:
     """Google Drive's folder `MyDrive`, mounted if it is not yet. Raises RunError where that cannot be."""
     my_drive = DRIVE / "MyDrive"
-    if os.path.isdir(my_drive):  # False of a mount that has gone away, too
+    if os.path.ismount(DRIVE) or (not in_colab() and os.path.isdir(my_drive)):  # on Colab a mere folder is no Drive
         return my_drive
     if not in_colab():
         raise RunError("use_drive=True works on Colab only: set it to False and give run_dir as a local folder")
@@ -125,8 +141,8 @@ def mount_drive() -> Path:
         drive.mount(str(DRIVE))
     except Exception as error:  # google.colab raises whatever its frontend says
         raise RunError(
-            f"Drive was not mounted ({error}): allow it when asked, or set use_drive=False and keep the run here, "
-            "where it is lost with the machine"
+            f"Drive was not mounted ({error}): allow it when asked, move away what may lie in {DRIVE}, or set "
+            "use_drive=False and keep the run here, where it is lost with the machine"
         ) from error
     return my_drive
 
@@ -138,8 +154,11 @@ def open_run(run_dir: str, use_drive: bool = False) -> RunPaths:
     root = Path(run_dir).expanduser()
     if not root.is_absolute():
         root = (mount_drive() / "class-sounds" if use_drive else PROJECT) / root
-    elif use_drive:
+    elif use_drive or root.is_relative_to(DRIVE):
         mount_drive()
+    links = [path for path in (*root.glob("*"), *root.glob("*/*")) if path.is_symlink()]
+    if links:
+        raise RunError(f"{links[0]} is a link, which leads out of the run folder: put there what it leads to")
     work = PROJECT / "data"
     if root.is_relative_to(DRIVE):
         return RunPaths(root, work / "cache" / root.name, work, work / "runs" / root.relative_to(DRIVE))

@@ -156,7 +156,8 @@ class _Trainer:
             stopped_by = "NaN"
             self._go_back()
         else:
-            self._finish()
+            self._keep_end()
+        self._send_end()
         if self.heard_step != self.step:
             self.background.start(self._hear, self.step, copy.deepcopy(self._kept()))
             self.background.finish()
@@ -229,7 +230,7 @@ class _Trainer:
 
     def _resume(self) -> bool:
         """Take up the newest checkpoint; False if there is none."""
-        state, problems = of_the_first(load_newest_checkpoint(self.folder / "checkpoints") if is_first() else None)
+        state, problems = of_the_first(self._load_newest() if is_first() else None)
         for problem in problems:
             warnings.warn(problem, TrainingWarning, stacklevel=4)
         if state is None:
@@ -240,8 +241,10 @@ class _Trainer:
             if not found:
                 self.players.load(state["players"])
                 self.rng.set_state(state["rng"])
-                self.step, self.seconds = int(state["step"]), float(state["seconds"])
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+                self.step, self.seconds = state["step"], float(state["seconds"])
+                if not 0 <= self.seconds < math.inf:
+                    raise ValueError(f"{self.seconds} seconds of training")
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError, RuntimeError) as error:
             raise CheckpointError(
                 f"the checkpoints of {self.folder} are of networks that this version does not build: use the version "
                 "that began the run, choose another run folder, or start over with restart=True"
@@ -251,10 +254,21 @@ class _Trainer:
                 f"{self.folder} was trained with other settings ({'; '.join(found)}): use them again, choose "
                 "another run folder, or start over with restart=True"
             )
-        if is_first():
-            drop_lines_after(self.folder / "metrics.jsonl", self.step)
         self._say(f"continuing from step {self.step}, {self.seconds / 60:.1f} minutes into {self.folder}")
         return True
+
+    def _load_newest(self) -> tuple[dict | None, list[str]]:
+        """The newest checkpoint, and the metrics cut back to its step."""
+        try:
+            state, problems = load_newest_checkpoint(self.folder / "checkpoints")
+            if state is not None:
+                drop_lines_after(self.folder / "metrics.jsonl", state["step"])
+        except OSError as error:
+            raise CheckpointError(
+                f"{self.folder} cannot be read, or its metrics not be written ({error}): see that the disk is there "
+                "and has room, and run this again; nothing in it was changed"
+            ) from error
+        return state, problems
 
     def _go_back(self) -> None:
         warnings.warn(DIVERGED, TrainingWarning, stacklevel=4)
@@ -317,13 +331,16 @@ class _Trainer:
                 )
             self.failing.add(kind)
 
-    def _finish(self) -> None:
+    def _keep_end(self) -> None:
         if self.sampled_step != self.step:
             self._sample()
         self.background.finish()
         if self.saved_step != self.step or CHECKPOINTS in self.failing:
             self._save()
-        elif is_first():
+        self.background.finish()
+
+    def _send_end(self) -> None:
+        if is_first():
             self.background.start(self._send)  # what was heard since the last checkpoint
         self.background.finish()
         if self.failing & {CHECKPOINTS, MIRROR}:

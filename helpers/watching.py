@@ -1,6 +1,7 @@
 """Watching training: one fixed batch of noise and labels, drawn, heard and measured; the best generator is kept."""
 
 import math
+import os
 import warnings
 from pathlib import Path
 
@@ -10,13 +11,13 @@ from torch import Tensor, nn
 
 from helpers import metrics
 from helpers.audio import write_wav
-from helpers.config import RunConfig
+from helpers.config import LONGEST_NAME, RunConfig
 from helpers.dataset import TrainAudioSpectrogramDataset
 from helpers.diagnosis import TrainingWarning, badness, find_faults
 from helpers.evaluation import Evaluator
 from helpers.features import MelExtractor
-from helpers.files import SAMPLES_KEPT, thin_out
-from helpers.generators import SoundGenerator, export_generator, read_note
+from helpers.files import SAMPLES_KEPT, read_if_there, thin_out
+from helpers.generators import SoundGenerator, export_generator, is_generator, read_note
 from helpers.inversion import MelInverter
 from helpers.magnitude_net import MagnitudeNet
 from helpers.plots import save_figure, spectrogram_grid
@@ -52,7 +53,8 @@ class Watch:
         self.inverter = MelInverter(config.audio, network=inversion)
         self.extractor = MelExtractor(config.audio.for_judging())
         self.real, self.real_labels = self._real_as_heard()
-        best = read_note(self.generator_path).get("badness") if evaluator else None
+        kept = evaluator is not None and is_generator(read_if_there(self.generator_path))
+        best = read_note(self.generator_path).get("badness") if kept else None
         self.least_bad = best if isinstance(best, float) and math.isfinite(best) else None
         self.shown = None
 
@@ -90,8 +92,8 @@ class Watch:
         }
         append_metrics(self.folder / "metrics.jsonl", line)
         if self.least_bad is None or badness(line) <= self.least_bad:
-            self.least_bad = badness(line)
-            export_generator(self.generator_path, generator, self._note(step) | {"badness": self.least_bad})
+            export_generator(self.generator_path, generator, self._note(step) | {"badness": badness(line)})
+            self.least_bad = badness(line)  # when it is written: a disk may be full
         return f": accuracy {line['accuracy']:.2f}, Fréchet distance {line['frechet']:.1f}"
 
     def _note(self, step: int) -> dict:
@@ -110,7 +112,7 @@ class Watch:
         figure = spectrogram_grid(compressed[rows], audio, titles, COLUMNS_IN_GRID, title)
         save_figure(figure, folder / "spectrograms.png")
         for name, row in zip(classes, rows[::SHOWN_PER_CLASS], strict=True):
-            write_wav(folder / f"{name}.wav", waveforms[row].numpy(), audio.sample_rate)
+            write_wav(folder / _wav_name(name), waveforms[row].numpy(), audio.sample_rate)
         thin_out(folder.parent, SAMPLES_KEPT)
         if self.shown is None:
             self.shown = display(figure, display_id=True)
@@ -121,6 +123,12 @@ class Watch:
         rows = torch.linspace(0, len(self.dataset) - 1, min(SOUNDS_HEARD, len(self.dataset))).long()
         compressed = self.dataset.compressed(rows)
         return self.extractor(self.inverter(compressed)), self.dataset.labels[rows]
+
+
+def _wav_name(class_name: str) -> str:
+    """A folder's name may be so long that there is no room for an ending."""
+    ending = ".wav"
+    return os.fsdecode(os.fsencode(class_name)[: LONGEST_NAME - len(ending)]) + ending
 
 
 def fixed_batch(z_dim: int, n_classes: int) -> tuple[Tensor, Tensor]:

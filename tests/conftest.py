@@ -9,6 +9,7 @@ import torch
 
 from helpers.config import RECIPES, AudioConfig, DataConfig, ModelConfig, RunConfig
 from helpers.dataset import TrainAudioSpectrogramDataset, fit_to, prepare_clips
+from helpers.features import PerClipNormaliser
 from helpers.generators import SoundGenerator
 from helpers.models import make_generator
 
@@ -97,6 +98,10 @@ def sound_generator(datasets, tiny_run):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = make_generator(run.model, run.audio, len(classes)).eval()
-        return SoundGenerator(network, run.audio, run.model, tuple(classes), datasets[recipe].normaliser)
+        normaliser = datasets[recipe].normaliser
+        if isinstance(normaliser, PerClipNormaliser):  # has a range of each class
+            like = torch.arange(len(classes)) % len(normaliser.low)
+            normaliser = PerClipNormaliser(normaliser.low[like], normaliser.high[like])
+        return SoundGenerator(network, run.audio, run.model, tuple(classes), normaliser)
 
     return make

@@ -1,12 +1,16 @@
 """Checkpoints and exported generators: never half written, never executed, damage told in words."""
 
 import dataclasses
+import errno
+import functools
 import hashlib
 import io
 import json
 import os
 import pickle
 import warnings
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,8 +18,16 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from helpers.checkpoints import CheckpointError, load_newest_checkpoint, save_checkpoint
+from helpers.checkpoints import (
+    CheckpointError,
+    load_newest_checkpoint,
+    newest_whole,
+    save_checkpoint,
+    saved_in,
+    write_note,
+)
 from helpers.config import ConfigError, to_json
+from helpers.files import drop_folder, write_in_place
 from helpers.generators import describe_origin, export_generator, load_generator
 from helpers.magnitude_net import MagnitudeNet
 
@@ -109,6 +121,116 @@ def test_no_damage_to_a_checkpoint_escapes(tmp_path):
             warnings.simplefilter("ignore")
             loaded, problems = load_newest_checkpoint(tmp_path)
         assert (loaded["step"], len(problems)) == (1, 1)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOTCONN, errno.EACCES])
+@pytest.mark.parametrize("failing", ["read_bytes", "listdir"])
+def test_a_disk_that_cannot_be_read_is_not_taken_for_damage(tmp_path, monkeypatch, number, failing):
+    for step in (1, 2):
+        save_checkpoint(state(step), tmp_path, step)
+
+    def fail(*_):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path if failing == "read_bytes" else os, failing, fail)
+        for read in (load_newest_checkpoint, newest_whole, saved_in):
+            with pytest.raises(OSError, match=os.strerror(number)):
+                read(tmp_path)
+    assert load_newest_checkpoint(tmp_path)[0]["step"] == 2
+
+
+def test_memory_that_is_short_is_not_taken_for_damage(tmp_path, monkeypatch):
+    save_checkpoint(state(1), tmp_path, 1)
+
+    def fail(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(MemoryError):
+        load_newest_checkpoint(tmp_path)
+
+
+def taking_memory(how: str) -> bytes:
+    """A small file that would take much memory."""
+    n = 2 * 10**9
+    if how == "bytearray":
+        pickled = b"\x80\x02c__builtin__\nbytearray\n\x8a\x08" + n.to_bytes(8, "little") + b"\x85R."
+    else:
+        pickled = b"\x80\x02X" + (10**8).to_bytes(4, "little") + b"a" * 10**8 + b"."
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED if how == "deflated" else zipfile.ZIP_STORED) as opened:
+        for name, member in (("data.pkl", pickled), ("version", b"3\n"), ("byteorder", b"little")):
+            opened.writestr(f"archive/{name}", member)
+    return content.getvalue() if how != "no zip" else pickle.dumps(bytearray(9))
+
+
+@pytest.mark.parametrize("how", ["bytearray", "deflated", "no zip"])
+def test_a_small_file_that_takes_much_memory_is_passed_over_before_it_does(tmp_path, monkeypatch, how):
+    save_checkpoint(state(1), tmp_path, 1)
+    (tmp_path / "step-00000002.pt").write_bytes(taking_memory(how))
+    loaded, sizes = torch.load, []
+    monkeypatch.setattr(
+        torch, "load", lambda file, **words: (sizes.append(len(file.getvalue())), loaded(file, **words))[1]
+    )
+    found, (problem,) = load_newest_checkpoint(tmp_path)
+    assert found["step"] == 1 and "step-00000002.pt cannot be read" in problem
+    assert len(sizes) == 1, "only the other was given to torch"
+
+
+@pytest.mark.parametrize("step", [float("inf"), -7, 10**12, 2.0, True, "2", None, 3])
+def test_a_checkpoint_with_a_step_that_is_none_or_not_its_own_is_passed_over(tmp_path, step):
+    save_checkpoint(state(1), tmp_path, 1)
+    save_checkpoint(state(2) | {"step": step}, tmp_path, 2)
+    found, (problem,) = load_newest_checkpoint(tmp_path)
+    assert found["step"] == 1 and "step-00000002.pt cannot be read (it is of another" in problem
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "",
+        "{",
+        "[]",
+        "[" * 100_000,
+        '{"step": 1e999}',
+        '{"step": -5}',
+        '{"step": 9, "sha256": [1], "check": ""}',
+        "digit",
+    ],
+)
+def test_a_note_that_is_damaged_or_a_strangers_makes_its_checkpoint_give_way(tmp_path, note):
+    for name, step in (("a", 1), ("b", 20)):
+        saved = newest_whole(save_checkpoint(state(step), tmp_path / name, step).parent)[0]
+        (tmp_path / f"{name}.pt").write_bytes(saved.path.read_bytes())
+        write_note(saved._replace(path=tmp_path / f"{name}.pt"))
+    assert load_newest_checkpoint(tmp_path)[0]["step"] == 20
+    whole = (tmp_path / "b.json").read_text()
+    (tmp_path / "b.json").write_text(whole.replace("20", "21") if note == "digit" else note)
+    found, problems = load_newest_checkpoint(tmp_path)
+    assert found["step"] == 1
+    assert len(problems) == bool(note) and all("b.pt cannot be read" in problem for problem in problems)
+
+
+def test_no_link_is_followed(tmp_path):
+    (tmp_path / "precious.txt").write_text("not ours")
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("step-x.partial", "step-00000001.pt.partial", "step-00000001.sha256"):
+        (run / name).symlink_to(tmp_path / "precious.txt")
+    save_checkpoint(state(1), run, 1)
+    (run / "a.pt").symlink_to(tmp_path / "precious.txt")
+    write_in_place(run / "a.pt", b"ours")
+    assert (run / "a.pt").read_bytes() == b"ours"
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "precious.txt").write_text("not ours")
+    (run / "samples").symlink_to(tmp_path / "folder")
+    drop_folder(run / "samples")
+    (run / "inner").mkdir()
+    (run / "inner" / "samples").symlink_to(tmp_path / "folder")
+    drop_folder(run)
+    assert not run.exists()
+    assert [path.read_text() for path in tmp_path.rglob("precious.txt")] == ["not ours", "not ours"]
 
 
 def test_a_checkpoint_without_a_digest_is_taken_at_its_word(tmp_path):
@@ -228,12 +350,61 @@ def test_a_foreign_or_damaged_generator_is_refused_in_words(tmp_path, sound_gene
     assert not (tmp_path / "executed").exists()
 
 
-def rewritten(path, **metadata) -> None:
-    """The file with other metadata, as another version or a stranger would write it."""
+def rewritten(path, others=None, **metadata) -> None:
+    """The file with other tensors and metadata (None: without), as another version or a stranger would write it."""
     with safe_open(path, "pt") as file:
         before = file.metadata()
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dictionary)
-    save_file(tensors, path, before | metadata)
+    after = {name: value for name, value in (before | metadata).items() if value is not None}
+    save_file(tensors | (others or {}), path, after)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("normaliser.mean", torch.zeros(3)),
+        ("normaliser.mean", torch.zeros(())),
+        ("normaliser.std", torch.full((16,), float("nan"))),
+        ("normaliser.loudest", torch.full((16,), 1e30)),
+        ("normaliser.mean", torch.zeros(16, dtype=torch.int64)),
+        ("normaliser.mean", torch.zeros(16, dtype=torch.bfloat16)),
+        ("network.to_spectrogram.bias", torch.full((1,), float("inf"))),
+        ("network.to_spectrogram.bias", torch.zeros(1, dtype=torch.float8_e4m3fn)),
+    ],
+)
+def test_a_generator_with_numbers_that_cannot_be_is_refused(tmp_path, sound_generator, name, value):
+    path = export_generator(tmp_path / "g.safetensors", sound_generator())
+    rewritten(path, {name: value}, digest=None)
+    with pytest.raises(CheckpointError, match="g.safetensors is no generator of this project, or damaged"):
+        load_generator(path)
+
+
+@pytest.mark.parametrize(
+    "classes", ["../../evil\nlow\nnoise", "/abs\nlow\nnoise", "a\\x00b\nlow\nnoise", "\\ud800\nlow\nnoise", "a\na\nb"]
+)
+def test_classes_that_are_no_folders_names_are_refused(tmp_path, sound_generator, classes):
+    path = export_generator(tmp_path / "g.safetensors", sound_generator())
+    rewritten(path, classes=classes)
+    with pytest.raises(CheckpointError, match="class.* name"):
+        load_generator(path)
+
+
+def test_a_generator_of_half_precision_is_loaded(tmp_path, sound_generator):
+    path = export_generator(tmp_path / "g.safetensors", sound_generator())
+    name = "network.to_spectrogram.bias"
+    rewritten(path, {name: torch.full((1,), 0.5, dtype=torch.bfloat16)}, digest=None)
+    assert load_generator(path).network.to_spectrogram.bias.item() == 0.5
+
+
+def test_a_generator_that_cannot_be_read_says_so(tmp_path, sound_generator, monkeypatch):
+    path = export_generator(tmp_path / "g.safetensors", sound_generator())
+
+    def fail(*_):
+        raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    with pytest.raises(CheckpointError, match="g.safetensors cannot be read .*see that its disk or Drive is there"):
+        load_generator(path)
 
 
 def test_a_generator_of_another_version_or_geometry_says_what_differs(tmp_path, sound_generator):
@@ -280,7 +451,7 @@ def test_a_generator_that_asks_for_absurd_sizes_is_refused_before_memory_is_take
 
 def test_classes_without_end_are_refused_before_memory_is_taken(tmp_path, sound_generator):
     path = export_generator(tmp_path / "g.safetensors", sound_generator())
-    rewritten(path, classes="\n".join(["a"] * 3_000_000))
+    rewritten(path, classes="\n".join(f"{n}" for n in range(1_000_000)))
     with pytest.raises(CheckpointError, match="the generator has other weights"):
         load_generator(path)
 
@@ -301,7 +472,9 @@ def test_what_made_a_generator_is_told_and_a_strangers_words_are_escaped(tmp_pat
     assert lines[0].startswith("made at step 7, seed 3, recordings 0123456789ab; SHA-256 ")
     assert lines[0].endswith(hashlib.sha256(path.read_bytes()).hexdigest()) and lines[1] == "with torch 2.11.0"
     evil = "\x1b[31m\n" + "x" * 10_000
-    for stranger in ({"step": evil, "versions": {evil: evil}}, {"versions": [1]}, [1], "text", None):
+    deep = functools.reduce(lambda inside, _: [inside], range(900), [])
+    strangers = {"step": evil, "versions": {evil: evil}}, {"step": deep}, {"versions": [1]}, [1], "text", None
+    for stranger in strangers:
         export_generator(path, sound_generator(), stranger)
         told = describe_origin(path)
         assert "\x1b" not in told and len(told) < 500 and len(told.splitlines()) == 2

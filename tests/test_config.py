@@ -6,7 +6,16 @@ import json
 import pytest
 
 from helpers import config
-from helpers.config import AudioConfig, ConfigError, DataConfig, ModelConfig, RunConfig, TrainConfig, make_config
+from helpers.config import (
+    AudioConfig,
+    ConfigError,
+    DataConfig,
+    ModelConfig,
+    RunConfig,
+    TrainConfig,
+    check_classes,
+    make_config,
+)
 from helpers.features import mel_filterbank
 
 
@@ -130,7 +139,18 @@ def test_a_setting_that_cannot_work_is_named(make, word):
         ('{"audio": {"n_melz": 12}}', ["AudioConfig has no field n_melz", "n_mels"]),
         ('{"model": {"depth": 3}}', ["ModelConfig has no field depth"]),
         ('{"train": [1]}', ["TrainConfig must be written as an object", "[1]"]),
-        ('{"train": {"batch_size": "many"}}', ["TrainConfig holds a value of the wrong type"]),
+        ('{"train": {"batch_size": "many"}}', ["TrainConfig must hold a whole number as batch_size, got 'many'"]),
+        ('{"model": {"z_dim": 8.5}}', ["ModelConfig must hold a whole number as z_dim, got 8.5"]),
+        ('{"model": {"z_dim": true}}', ["a whole number as z_dim"]),
+        ('{"model": {"spectral_norm": []}}', ["true or false as spectral_norm"]),
+        ('{"audio": {"floor": 1e999}}', ["a number as floor"]),
+        ('{"audio": {"f_min_hz": NaN}}', ["a number as f_min_hz"]),
+        ('{"train": {"augmentations": "shift"}}', ["a list of texts as augmentations"]),
+        ('{"data": {"source": null}}', ["a text as source"]),
+        ('{"classes": ["../../evil"]}', ["a class must have the name of a folder, got '../../evil'"]),
+        ('{"classes": [["dog"]]}', ["a class must have the name of a folder"]),
+        ('{"classes": ["dog", "dog"]}', ["2 classes have the name 'dog'"]),
+        ('{"model": {"z_dim": ' + "[" * 800 + "]" * 800 + "}}", ["a whole number as z_dim"]),
         ('{"audio": {"n_frames": 40}}', ["n_frames must be divisible by 16"]),
         ('{"classes": 5}', ["classes"]),
         ('{"versions": 5}', ["versions"]),
@@ -142,6 +162,20 @@ def test_damaged_json_is_a_config_error_that_names_the_damage(text, words):
     with pytest.raises(ConfigError) as caught:
         RunConfig.from_json(text)
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/abs", "a\0b", "\ud800", "a" * 256, "ü" * 128, 7, None])
+def test_a_name_that_no_folder_has_is_no_class(name):
+    with pytest.raises(ConfigError, match="a class must have the name of a folder"):
+        check_classes(["dog", name])
+
+
+def test_every_name_that_a_folder_has_is_a_class(tmp_path):
+    names = ["two\nlines", "🥁 <b>", "back\\slash", "caf\udce9", "a" * 255, " ", "...", "-rf", "\x1b[31m"]
+    for name in names:
+        (tmp_path / name).mkdir()
+    found = [path.name for path in tmp_path.iterdir()]
+    assert sorted(found) == sorted(names) and check_classes(found) == tuple(found)
 
 
 def test_an_older_file_without_a_field_takes_its_default():

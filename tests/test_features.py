@@ -182,7 +182,7 @@ def test_silence_is_what_a_silent_clip_is_normalised_to(audio):
 def test_a_normaliser_is_built_again_from_its_tensors(audio):
     mels, labels = random_mels(audio, 4), torch.tensor([0, 1, 0, 1])
     normaliser = fit_normaliser([(mels, labels)], 2, audio)
-    again = load_normaliser(normaliser.tensors(), audio)
+    again = load_normaliser(normaliser.tensors(), audio, 2)
     assert type(again) is type(normaliser)
     assert torch.equal(again.normalise(mels), normaliser.normalise(mels))
     x = torch.rand(4, 1, audio.n_mels, audio.n_frames) * 2 - 1

@@ -1,13 +1,16 @@
 """A run on a drive that fails, fills up, goes away or is left half written: nothing that was sent is ever lost."""
 
 import builtins
+import contextlib
 import errno
 import itertools
+import json
 import os
 import shutil
 import signal
 import time
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,19 +18,28 @@ from failing import in_a_child
 from states import assert_same
 
 from helpers import files
-from helpers.checkpoints import load_newest_checkpoint, save_checkpoint
+from helpers import mirror as mirror_module
+from helpers.checkpoints import load_newest_checkpoint, newest_whole, save_checkpoint
 from helpers.diagnosis import TrainingWarning
 from helpers.files import SAMPLES_KEPT
 from helpers.generators import export_generator, load_generator, read_note
 from helpers.mirror import Mirror
 from helpers.records import append_metrics, read_metrics
+from helpers.runtime import RunPaths, open_run
 from helpers.training import Intervals, Limits, train_gan
 
 
 @pytest.fixture
 def drive(tmp_path):
-    (tmp_path / "drive").mkdir()
-    return tmp_path / "drive"
+    return new_drive(tmp_path / "drive")
+
+
+def new_drive(folder):
+    """A run folder as 01_data leaves it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    return folder
 
 
 @pytest.fixture
@@ -69,7 +81,7 @@ def test_what_is_sent_is_fetched_and_the_drive_keeps_two_checkpoints(drive, work
         mirror.send()
         assert fetched(drive, tmp_path) == (step, step, list(range(1, step + 1)))
     assert sorted(path.name for path in (drive / "checkpoints").iterdir()) == ["a.json", "a.pt", "b.json", "b.pt"]
-    assert not list(drive.rglob("*.partial"))
+    assert not list(drive.rglob("*.copy"))
     before = {path: path.stat().st_mtime_ns for path in drive.rglob("*.*")}
     mirror.send()  # nothing is new
     assert before == {path: path.stat().st_mtime_ns for path in drive.rglob("*.*")}
@@ -160,8 +172,7 @@ def test_no_fault_of_the_drive_loses_what_was_sent(drive, work, tmp_path, monkey
     """Every open, write and truncation on the drive fails; each time it is tried again, and the machine is lost."""
     monkeypatch.setattr(files.os, "fsync", lambda _: None)  # takes most of the time
     for at in itertools.count(1):
-        shutil.rmtree(drive)
-        drive.mkdir()
+        new_drive(drive)
         shutil.rmtree(tmp_path / "local", ignore_errors=True)
         mirror = Mirror(tmp_path / "local", drive)
         for step in (1, 2):
@@ -183,10 +194,263 @@ def test_no_fault_of_the_drive_loses_what_was_sent(drive, work, tmp_path, monkey
         assert steps[:step] == list(range(1, step + 1)), (at, failed)
         mirror.send()
         assert fetched(drive, tmp_path) == (5, 5, [1, 2, 3, 4, 5])
-        assert not [path for path in drive.rglob("*.partial") if path.stat().st_size]
+        assert not [path for path in drive.rglob("*.copy") if path.stat().st_size]
         if not failed:
             break
     assert at > 20  # places where it failed, and none was left
+
+
+def test_no_fault_of_the_drive_when_it_is_read_is_taken_for_an_empty_drive(drive, work, tmp_path, monkeypatch):
+    """Every reading of a file or a folder fails once, at the start of a session and in each sending."""
+    at = n_failed = 0
+    while at == n_failed:
+        at += 1
+        new_drive(drive)
+        for name in ("first", "second"):
+            shutil.rmtree(tmp_path / name, ignore_errors=True)
+        first, second = (Mirror(tmp_path / name, drive) for name in ("first", "second"))
+        first.fetch()
+        for step in (1, 2):
+            work(first.local, step)
+            first.send()
+        faults = ReadFaults(drive, at)
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_bytes", faults.on(Path.read_bytes))
+            patch.setattr(os, "listdir", faults.on(os.listdir))
+            for _ in range(2):
+                with contextlib.suppress(OSError):
+                    second.fetch()
+                    break
+            for step in (3, 4):
+                work(second.local, step)
+                with contextlib.suppress(OSError):
+                    second.send()
+        n_failed += faults.n >= at
+        assert fetched(drive, tmp_path)[0] >= 3, at
+        second.send()
+        assert fetched(drive, tmp_path) == (4, 4, [1, 2, 3, 4]), at
+    assert at > 20  # readings that failed, and none was left
+
+
+class ReadFaults:
+    """Stands for a drive that cannot be read at the n-th time that something is read from it."""
+
+    def __init__(self, drive, at: int):
+        self.drive, self.at, self.n = str(drive), at, 0
+
+    def on(self, read):
+        def reading(path):
+            if str(path).startswith(self.drive) and os.path.exists(path):
+                self.n += 1
+                if self.n == self.at:
+                    raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+            return read(path)
+
+        return reading
+
+
+def test_a_drive_that_cannot_be_read_begins_no_new_run(drive, work, tmp_path, monkeypatch):
+    first, second = (Mirror(tmp_path / name, drive) for name in ("first", "second"))
+    first.fetch()
+    for step in (100, 200):
+        work(first.local, step)
+        first.send()
+    before = {path: path.read_bytes() for path in drive.rglob("*.*")}
+
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", fail)
+        with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+            second.fetch()
+    work(second.local, 1)  # whoever trains all the same
+    with pytest.raises(OSError, match="is this run trained or restarted on another machine"):
+        second.send()
+    assert before == {path: path.read_bytes() for path in drive.rglob("*.*")}
+
+
+def tags(folder) -> list:
+    return [(line["step"], line.get("by")) for line in read_metrics(folder / "metrics.jsonl", "training")]
+
+
+@pytest.fixture
+def work_as(work):
+    """A function: the same work, with the machine's name in its lines of metrics."""
+
+    def write(mirror, step: int, send: bool = True) -> None:
+        work(mirror.local, step)
+        lines = (mirror.local / "metrics.jsonl").read_text().splitlines()
+        named = json.dumps(json.loads(lines[-1]) | {"by": mirror.local.name})
+        (mirror.local / "metrics.jsonl").write_text("\n".join([*lines[:-1], named, ""]))
+        if send:
+            mirror.send()
+
+    return write
+
+
+def test_where_two_machines_went_on_the_drive_counts_and_the_others_work_is_set_aside(drive, work_as, tmp_path):
+    one, other = (Mirror(tmp_path / name, drive) for name in ("one", "other"))
+    one.fetch()
+    for step in (2, 4):
+        work_as(one, step)
+    for step in (6, 8, 20):
+        work_as(one, step, send=False)  # the drive was away
+    other.fetch()
+    for step in (6, 9, 12):
+        work_as(other, step)
+    before = {path: path.read_bytes() for path in drive.rglob("*.*")}
+    with pytest.raises(OSError, match="was changed meanwhile: is this run trained or restarted on another machine"):
+        one.send()
+    assert before == {path: path.read_bytes() for path in drive.rglob("*.*")}
+    one = Mirror(one.local, drive)
+    (aside,) = one.fetch()
+    assert load_newest_checkpoint(one.local / "checkpoints")[0]["step"] == 12
+    assert load_newest_checkpoint(tmp_path / "one.before-1" / "checkpoints")[0]["step"] == 20
+    assert str(tmp_path / "one.before-1") in aside
+    work_as(one, 14)
+    assert tags(drive) == [(2, "one"), (4, "one"), (6, "other"), (9, "other"), (12, "other"), (14, "one")]
+
+
+def test_a_run_that_was_started_over_elsewhere_does_not_come_back(drive, work_as, tmp_path):
+    one, other = (Mirror(tmp_path / name, drive) for name in ("one", "other"))
+    one.fetch()
+    for step in (900, 1000):
+        work_as(one, step)
+    RunPaths(drive, tmp_path, tmp_path, other.local).restart()
+    other.fetch()
+    for n_sent, step in enumerate((100, 200)):
+        one = Mirror(one.local, drive)
+        assert len(one.fetch()) == 1 and (tmp_path / f"one.before-{n_sent + 1}").is_dir()
+        if n_sent:
+            assert load_newest_checkpoint(one.local / "checkpoints")[0]["step"] == 100
+        else:  # nothing was trained yet where it was started over
+            assert load_newest_checkpoint(one.local / "checkpoints") == (None, [])
+        work_as(one, 1010, send=False)
+        work_as(other, step)
+    with pytest.raises(OSError, match="changed meanwhile"):
+        one.send()
+    assert load_newest_checkpoint(drive / "checkpoints")[0]["step"] == 200
+    assert tags(drive) == [(100, "other"), (200, "other")]
+
+
+def test_two_machines_that_begin_at_once_do_not_overwrite_each_other(drive, work_as, tmp_path):
+    one, other = (Mirror(tmp_path / name, drive) for name in ("one", "other"))
+    one.fetch()
+    other.fetch()
+    work_as(other, 5)
+    with pytest.raises(OSError, match="changed meanwhile"):
+        work_as(one, 7)
+    assert tags(drive) == [(5, "other")]
+
+
+def test_where_nothing_on_the_drive_is_whole_the_local_copy_counts(drive, work, tmp_path):
+    mirror = Mirror(tmp_path / "local", drive)
+    mirror.fetch()
+    for step in (1, 2):
+        work(mirror.local, step)
+        mirror.send()
+    for path in (drive / "checkpoints").glob("*.pt"):
+        path.write_bytes(b"damaged")
+    for name in ("new", "local"):  # a machine that has nothing begins anew, and may send
+        shutil.copytree(drive, tmp_path / f"drive of {name}")
+        mirror = Mirror(tmp_path / name, tmp_path / f"drive of {name}")
+        assert len(mirror.fetch()) == 2
+        assert (load_newest_checkpoint(mirror.local / "checkpoints")[0] is None) == (name == "new")
+        work(mirror.local, 3)
+        mirror.send()
+        assert load_newest_checkpoint(mirror.drive / "checkpoints")[0]["step"] == 3
+
+
+def test_a_flipped_bit_in_a_note_makes_no_older_checkpoint_the_newest(drive, work, tmp_path):
+    mirror = Mirror(tmp_path / "local", drive)
+    mirror.fetch()
+    for step in (1000, 1200):
+        work(mirror.local, step)
+        mirror.send()
+    note = drive / "checkpoints" / "a.json"
+    note.write_text(note.read_text().replace("1000", "9000"))
+    new = Mirror(tmp_path / "new", drive)
+    (problem,) = new.fetch()
+    assert "a.pt cannot be read" in problem
+    work(new.local, 1300)
+    new.send()
+    assert fetched(drive, tmp_path)[0] == 1300
+    assert newest_whole(drive / "checkpoints")[0].path.stem == "a", "what was whole is not what is overwritten"
+
+
+def test_a_damaged_generator_is_not_sent_and_is_fetched_again(drive, work, tmp_path):
+    mirror = Mirror(tmp_path / "local", drive)
+    mirror.fetch()
+    work(mirror.local, 1)
+    mirror.send()
+    kept = mirror.local / "generator.safetensors"
+    content = bytearray(kept.read_bytes())
+    content[-100] ^= 1
+    kept.write_bytes(content)
+    mirror.send()
+    load_generator(drive / "generator.safetensors")
+    Mirror(mirror.local, drive).fetch()
+    load_generator(kept)
+
+
+def test_an_older_checkpoint_is_never_sent_over_a_newer(drive, work, tmp_path):
+    mirror = Mirror(tmp_path / "local", drive)
+    mirror.fetch()
+    for step in (3, 4):
+        work(mirror.local, step)
+        mirror.send()
+    (mirror.local / "checkpoints" / "step-00000004.pt").write_bytes(b"damaged")
+    before = {path: path.read_bytes() for path in drive.rglob("*.*")}
+    mirror.send()
+    assert before == {path: path.read_bytes() for path in drive.rglob("*.*")}
+
+
+@pytest.mark.parametrize("name", ["generator.safetensors", "metrics.jsonl"])
+def test_what_broke_off_while_it_was_sent_is_whole_where_the_folder_is_opened(
+    drive, work, tmp_path, monkeypatch, name
+):
+    send = Mirror(tmp_path / "local", drive)
+    send.fetch()
+    for step in (1, 2):
+        work(send.local, step)
+        send.send()
+    work(send.local, 3)
+    write = mirror_module.write_in_place
+
+    def go_away(path, content):
+        if path == drive / name:
+            path.write_bytes(content[: len(content) // 2])
+            raise KeyboardInterrupt
+        write(path, content)
+
+    monkeypatch.setattr(mirror_module, "write_in_place", go_away)
+    with pytest.raises(KeyboardInterrupt):
+        send.send()
+    monkeypatch.setattr(mirror_module, "write_in_place", write)
+    for moved in ("opened by 03_train", "opened by 04_listen"):
+        shutil.copytree(drive, tmp_path / moved)
+        run = open_run(str(tmp_path / moved))
+        if name != "generator.safetensors" or "03" in moved:
+            assert run.open_mirror() is None
+        assert read_note(run.whole_generator())["step"] == (3 if name == "generator.safetensors" else 2)
+        load_generator(run.generator)
+        assert tags(run.root) == [(1, None), (2, None), (3, None)]
+        assert not list(run.root.glob("*.copy"))
+
+
+def test_pictures_are_sent_and_a_drive_that_is_away_at_the_end_is_told_of(drive, work, tmp_path):
+    mirror = Mirror(tmp_path / "local", drive)
+    mirror.fetch()
+    work(mirror.local, 1)
+    (mirror.local / "pictures").mkdir()
+    (mirror.local / "pictures" / "losses.png").write_bytes(b"a picture")
+    assert mirror.try_to_send() == f"sent to {drive}"
+    assert (drive / "pictures" / "losses.png").read_bytes() == b"a picture"
+    drive.rename(tmp_path / "away")
+    (drive / "pictures").mkdir(parents=True)  # made by whoever took it for a folder
+    assert "is the drive mounted?): run this again when it is there; it is in" in mirror.try_to_send()
+    assert [path.name for path in drive.rglob("*")] == ["pictures"]
 
 
 def test_a_machine_lost_at_any_moment_of_sending_loses_nothing_that_was_sent(drive, work, tmp_path):
@@ -276,7 +540,8 @@ def test_a_run_of_a_drive_is_trained_elsewhere_and_comes_back(drive, work, tmp_p
     ]
     shutil.move(tmp_path / "moved", drive)
     mirror = Mirror(tmp_path / "local", drive)
-    assert mirror.fetch() == []
+    (aside,) = mirror.fetch()
+    assert aside.endswith(f"by another machine, and counts; what was here is in {tmp_path}/local.before-1")
     work(tmp_path / "local", 8)
     mirror.send()
     assert fetched(drive, tmp_path)[0] == 8
@@ -315,5 +580,5 @@ def test_samples_on_the_drive_are_bounded_and_keep_the_first(drive, work, tmp_pa
 
 
 def test_a_drive_that_is_not_there_is_refused_in_words(tmp_path):
-    with pytest.raises(OSError, match="no drive is not there: is the drive mounted"):
+    with pytest.raises(OSError, match="no drive is not there, or holds no run: is the drive mounted"):
         Mirror(tmp_path / "local", tmp_path / "no drive").fetch()

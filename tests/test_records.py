@@ -1,5 +1,12 @@
 """metrics.jsonl: added to, read back, cut back, and not upset by a torn line."""
 
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from helpers import records
 from helpers.records import append_metrics, compare_runs, drop_lines_after, merge_metrics, read_metrics
 
 
@@ -36,15 +43,46 @@ def test_a_torn_last_line_is_left_out(tmp_path):
     assert read_metrics(path, "training") == [training(1)]
 
 
-def test_lines_after_a_step_are_dropped_and_a_torn_one_too(tmp_path):
-    path = write(tmp_path / "m.jsonl", training(5), {"kind": "quality", "accuracy": 1.0}, training(10), training(15))
+def test_lines_after_a_step_are_dropped_but_what_was_measured_stays(tmp_path):
+    measured = {"kind": "quality", "accuracy": 1.0, "step": 15}
+    path = write(tmp_path / "m.jsonl", training(5), measured, training(10), training(15))
     with open(path, "a") as file:
         file.write('{"kind": "training", "st')
     drop_lines_after(path, 10)
     assert read_metrics(path, "training") == [training(5), training(10)]
-    assert len(read_metrics(path, "quality")) == 1
+    assert read_metrics(path, "quality") == [measured]
     append_metrics(path, training(12))
     assert read_metrics(path, "training") == [training(5), training(10), training(12)]
+
+
+def test_nothing_is_written_where_no_line_is_dropped(tmp_path, monkeypatch):
+    path = write(tmp_path / "m.jsonl", training(5))
+    monkeypatch.setattr(records, "write_atomically", None)
+    drop_lines_after(path, 5)
+    merge_metrics(path, path)
+    assert read_metrics(path, "training") == [training(5)]
+
+
+def test_a_disk_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    path = write(tmp_path / "m.jsonl", training(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", fail)
+        reads = (lambda: read_metrics(path, "training"), lambda: drop_lines_after(path, 1))
+        for read in (*reads, lambda: merge_metrics(tmp_path / "other.jsonl", path)):
+            with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+                read()
+    assert read_metrics(path, "training") == [training(1)]
+
+
+def test_only_lines_of_a_kind_are_merged_where_one_is_named(tmp_path):
+    own = write(tmp_path / "own.jsonl", training(1))
+    other = write(tmp_path / "other.jsonl", training(2), {"kind": "quality", "step": 2})
+    merge_metrics(own, other, "quality")
+    assert [line["step"] for line in read_metrics(own, "training")] == [1]
+    assert len(read_metrics(own, "quality")) == 1
 
 
 def test_the_newest_quality_of_each_run_on_the_same_recordings_is_compared(tmp_path):
@@ -86,6 +124,7 @@ def test_lines_that_nobody_wrote_are_left_out(tmp_path):
         )
         file.write("".join(f"{line}\n" for line in strange).encode() + b"\xff\x00\n")
     merge_metrics(tmp_path / "merged.jsonl", path)
+    append_metrics(path, training(5))
     drop_lines_after(path, 3)
     for read in (path, tmp_path / "merged.jsonl"):
         assert read_metrics(read, "training") == [training(1)]

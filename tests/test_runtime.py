@@ -1,6 +1,7 @@
 """Run folders, Drive (against a stand-in with google.colab's signatures), device and precision."""
 
 import errno
+import hashlib
 import os
 import random
 import sys
@@ -20,13 +21,16 @@ from helpers.runtime import RunError, open_run, pick_precision, resolve_source, 
 @pytest.fixture
 def colab(monkeypatch, tmp_path, request):
     """A machine that looks like Colab, and the calls that were made to its Drive."""
-    calls, refused = [], "refused" in request.node.name
+    calls, mounted, refused = [], [], "refused" in request.node.name
 
     def mount(mountpoint, force_remount=False, timeout_ms=120000, readonly=False):
         calls.append(mountpoint)
         if refused:
             raise ValueError("mount failed")  # what google.colab says when access is not allowed
+        if (tmp_path / "drive").exists():
+            raise ValueError("Mountpoint must not already contain files")
         (tmp_path / "drive" / "MyDrive").mkdir(parents=True)
+        mounted.append(True)
 
     drive = types.ModuleType("google.colab.drive")
     drive.mount = mount
@@ -37,6 +41,7 @@ def colab(monkeypatch, tmp_path, request):
     monkeypatch.setattr(runtime, "DRIVE", tmp_path / "drive")
     monkeypatch.setattr(runtime, "COLAB_HOSTNAME", tmp_path / "hostname")
     monkeypatch.setattr(runtime, "_has_frontend", lambda: True)
+    monkeypatch.setattr(runtime.os.path, "ismount", lambda path: bool(mounted) and path == tmp_path / "drive")
     (tmp_path / "hostname").write_text("colab")
     return calls
 
@@ -58,7 +63,7 @@ def test_drive_is_never_mounted_without_a_person(colab, monkeypatch):
 
 def test_drive_that_is_refused_by_its_owner_says_what_else_can_be_done(colab):
     with pytest.raises(
-        RunError, match=r"Drive was not mounted \(mount failed\): allow it when asked, or set use_drive=False"
+        RunError, match=r"Drive was not mounted \(mount failed\): allow it when asked, .* or set use_drive=False"
     ):
         open_run("a", use_drive=True)
     assert len(colab) == 1
@@ -83,12 +88,64 @@ def test_a_run_on_drive_is_worked_on_here_and_a_new_one_takes_nothing_up(colab, 
         run.open_mirror()
     (tmp_path / "gone").rename(run.root)
     run.restart()
-    for root in (run.root, run.here):
-        assert not [name for name in os.listdir(root) if name != "config.json"]
+    assert os.listdir(run.root) == ["config.json"] and not run.here.exists()
+    run.here.mkdir()
     append_metrics(run.here / "metrics.jsonl", {"kind": "training", "step": 1})
     run.config.unlink()  # its folder on Drive was thrown away
     run.write_config(make_config())
     assert not run.here.exists()
+    assert (run.here.parent / "a.before-1" / "metrics.jsonl").exists(), "nobody asked for it to be removed"
+
+
+def test_a_folder_in_the_place_of_drive_is_not_taken_for_drive(colab, tmp_path):
+    run = open_run("a", use_drive=True)
+    run.write_config(make_config())
+    (tmp_path / "drive").rename(tmp_path / "unmounted")
+    (tmp_path / "drive" / "MyDrive").mkdir(parents=True)
+    runtime.os.path.ismount = lambda _: False
+    for again in ({"run_dir": "a", "use_drive": True}, {"run_dir": str(run.root)}):
+        with pytest.raises(RunError, match=r"must not already contain files\): .*move away what may lie in .*drive"):
+            open_run(**again)
+    assert len(colab) == 3, "Drive is to be mounted again"
+
+
+def test_a_run_folder_with_a_link_in_it_is_refused(tmp_path):
+    (tmp_path / "precious.txt").write_text("not ours")
+    run = open_run(str(tmp_path / "run"))
+    run.write_config(make_config())
+    for link in (run.root / "metrics.jsonl", run.root / "checkpoints" / "step-00000001.pt"):
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(tmp_path / "precious.txt")
+        with pytest.raises(RunError, match=f"{link.name} is a link, which leads out of the run folder"):
+            open_run(str(tmp_path / "run"))
+        link.unlink()
+    (tmp_path / "linked").symlink_to(run.root)
+    assert open_run(str(tmp_path / "linked")).read_config() == make_config(), "the folder itself may be one"
+
+
+def test_a_generator_that_was_being_written_is_put_right_from_its_copy(tmp_path):
+    run = open_run(str(tmp_path / "run"))
+    run.write_config(make_config())
+    run.generator.write_bytes(b"half of")
+    (run.root / "generator.safetensors.copy").write_bytes(b"half of it")
+    (run.root / "generator.safetensors.sha256").write_bytes(hashlib.sha256(b"another").hexdigest().encode())
+    assert run.whole_generator().read_bytes() == b"half of"  # the copy itself is not whole
+    (run.root / "generator.safetensors.sha256").write_bytes(hashlib.sha256(b"half of it").hexdigest().encode())
+    assert run.whole_generator().read_bytes() == b"half of it"
+    assert sorted(os.listdir(run.root)) == ["config.json", "generator.safetensors"]
+
+
+def test_a_run_that_cannot_be_forgotten_says_why(tmp_path, monkeypatch):
+    run = open_run(str(tmp_path / "run"))
+    run.write_config(make_config())
+    run.metrics.write_text("{}\n")
+
+    def fail(*_):
+        raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+
+    monkeypatch.setattr(files.os, "truncate", fail)
+    with pytest.raises(RunError, match="what was trained in .* cannot be removed .*see that its disk or Drive is"):
+        run.restart()
 
 
 def test_a_local_run_has_no_mirror(tmp_path):
@@ -113,7 +170,7 @@ def test_a_configuration_that_cannot_be_read_or_written_says_why(tmp_path, monke
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
-        patch.setattr(runtime.Path, "read_text", fail)
+        patch.setattr(runtime.Path, "read_bytes", fail)
         with pytest.raises(RunError, match="config.json cannot be read .*see that its disk or Drive is there"):
             run.read_config()
     with monkeypatch.context() as patch:

@@ -20,6 +20,7 @@ from helpers import training, updates
 from helpers.checkpoints import CheckpointError, load_newest_checkpoint, save_checkpoint
 from helpers.config import ConfigError, DataConfig, ModelConfig
 from helpers.diagnosis import TrainingWarning
+from helpers.mirror import Mirror
 from helpers.records import append_metrics, read_metrics
 from helpers.training import Intervals, Limits, TrainingError, train_gan
 
@@ -315,6 +316,49 @@ def test_a_stop_after_nan_saves_none(train, tiny_run, tmp_path, monkeypatch):
     assert_no_nan_saved(tmp_path)
 
 
+def test_what_was_trained_before_nan_is_sent_to_the_drive(dataset, tiny_run, tmp_path, monkeypatch):
+    drive = tmp_path / "drive"
+    drive.mkdir()
+    (drive / "config.json").write_text("{}")
+    mirror = Mirror(tmp_path / "local", drive)
+    drive.rename(tmp_path / "away")
+    step = training._Trainer._step
+
+    def nan_at_5(trainer):
+        losses = step(trainer)
+        if trainer.step == 5:
+            (tmp_path / "away").rename(drive)  # too late for what was saved before
+            losses["loss_d"] *= float("nan")
+        return losses
+
+    monkeypatch.setattr(training._Trainer, "_step", nan_at_5)
+    intervals, limits = Intervals(checkpoint=0, samples=1e6), Limits(steps=9)
+    with pytest.warns(TrainingWarning, match="is the drive mounted"):
+        result = train_gan(dataset, tiny_run(), mirror.local, CPU, limits, intervals, compiled=False, mirror=mirror)
+    assert result.stopped_by == "NaN"
+    here, there = (load_newest_checkpoint(folder / "checkpoints")[0] for folder in (mirror.local, drive))
+    assert here["step"] == there["step"] == result.step > 0
+
+
+@pytest.mark.parametrize("failing", ["read_bytes", "replace"])
+def test_a_disk_that_fails_as_a_run_is_taken_up_is_told_and_nothing_is_changed(
+    train, tiny_run, tmp_path, monkeypatch, failing
+):
+    train(tiny_run(), steps=3)
+    append_metrics(tmp_path / "run" / "metrics.jsonl", {"kind": "training", "step": 4})  # to be dropped
+    before = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.*")}
+
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path if failing == "read_bytes" else os, failing, fail)
+        with pytest.raises(CheckpointError, match="or its metrics not be written .*nothing in it was"):
+            train(tiny_run(), steps=6)
+    assert before == {path: path.read_bytes() for path in (tmp_path / "run").rglob("*.*")}
+    assert train(tiny_run(), steps=6).step == 6
+
+
 def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_continued(train, tiny_run, tmp_path):
     train(tiny_run(), steps=2)
     train(tiny_run(), steps=4)
@@ -448,7 +492,9 @@ def test_networks_of_another_version_are_refused_with_the_way_out(train, tiny_ru
         ("players", None),
         ("players", {}),
         ("rng", torch.zeros(3)),
-        ("step", "x"),
+        ("seconds", 10**400),
+        ("seconds", float("nan")),
+        ("seconds", -1.0),
     ],
 )
 def test_a_checkpoint_that_holds_something_else_is_refused_in_words(train, tiny_run, tmp_path, key, value):

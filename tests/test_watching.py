@@ -1,5 +1,8 @@
 """Watching: pictures and sounds written, figures recorded, the best generator kept, faults told."""
 
+import dataclasses
+import errno
+import os
 import warnings
 
 import pytest
@@ -9,7 +12,7 @@ from helpers import watching
 from helpers.dataset import fit_to
 from helpers.diagnosis import TrainingWarning, badness
 from helpers.evaluation import Evaluator
-from helpers.generators import load_generator, read_note
+from helpers.generators import export_generator, load_generator, read_note
 from helpers.judge import train_judge
 from helpers.magnitude_net import MagnitudeNet
 from helpers.models import make_generator
@@ -65,6 +68,45 @@ def test_the_best_generator_is_kept_also_by_the_next_watch(dataset, tiny_run, ev
         assert all(torch.equal(kept[name], value) for name, value in expected.items())
     assert len({badness(line) for line in lines}) == 3
     assert not (tmp_path / "samples").exists()
+
+
+def test_a_generator_that_had_no_room_is_not_taken_for_the_best(dataset, tiny_run, evaluator, tmp_path, monkeypatch):
+    config, kept = tiny_run(), tmp_path / "generator.safetensors"
+    watch = Watch(config, dataset, tmp_path, evaluator, draw=False)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    distances = iter((10.0, 2.0, 3.0))
+    monkeypatch.setattr(watching.metrics, "frechet_distance", lambda *_: next(distances))
+    monkeypatch.setattr(watching.metrics, "accuracy", lambda *_: 0.5)
+    watch(1, 1.0, network_of(config))
+    with monkeypatch.context() as patch:
+        patch.setattr(watching, "export_generator", full)
+        with pytest.raises(OSError, match="No space left"):
+            watch(2, 1.0, network_of(config))
+    assert read_note(kept)["step"] == 1
+    watch(3, 1.0, network_of(config))
+    assert read_note(kept)["step"] == 3
+
+
+def test_a_damaged_generator_is_no_best_one_to_be_beaten(dataset, tiny_run, evaluator, tmp_path):
+    config, kept = tiny_run(), tmp_path / "generator.safetensors"
+    Watch(config, dataset, tmp_path, evaluator, draw=False)(1, 1.0, network_of(config))
+    export_generator(kept, load_generator(kept), {"step": 1, "badness": 0.0})  # none is better
+    content = bytearray(kept.read_bytes())
+    content[-100] ^= 1
+    kept.write_bytes(content)
+    Watch(config, dataset, tmp_path, evaluator, draw=False)(2, 1.0, network_of(config))
+    assert read_note(kept)["step"] == 2 and load_generator(kept)
+
+
+def test_a_class_with_the_longest_name_is_heard_too(dataset, tiny_run, tmp_path):
+    names = ("a" * 255, "ü" * 127, "noise")
+    config = dataclasses.replace(tiny_run(), classes=names)
+    Watch(config, dataset, tmp_path)(7, 0.5, network_of(config))
+    written = sorted(path.stem for path in (tmp_path / "samples" / "00000007").glob("*.wav"))
+    assert [name[:100] for name in written] == ["a" * 100, "noise", "ü" * 100]
 
 
 def test_without_a_judge_the_latest_is_kept(dataset, tiny_run, tmp_path):
