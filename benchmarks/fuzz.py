@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-TARGETS = ("audio", "archive", "config", "checkpoint", "generator", "metrics")
+TARGETS = ("audio", "archive", "config", "checkpoint", "note", "generator", "metrics")
 LARGEST_INPUT, LONGEST_S, MOST_MIB = 16_384, 20, 4096
 
 

@@ -1,6 +1,7 @@
 """What `benchmarks.fuzz` reads: a function a target, which reads some bytes as such a file, and whole files of it."""
 
 import functools
+import hashlib
 import io
 import tarfile
 import tempfile
@@ -16,7 +17,7 @@ from safetensors.torch import load, save_file
 
 from helpers import audio
 from helpers.archives import extract_archive
-from helpers.checkpoints import CheckpointError, load_newest_checkpoint, save_checkpoint
+from helpers.checkpoints import CheckpointError, Saved, load_newest_checkpoint, save_checkpoint, write_note
 from helpers.config import AudioConfig, ConfigError, ModelConfig, RunConfig, make_config
 from helpers.features import fit_normaliser
 from helpers.generators import SoundGenerator, describe_origin, export_generator, load_generator
@@ -57,6 +58,14 @@ def read_checkpoint(content: bytes, work: Path) -> None:
     assert (state is None) == (len(problems) == 1)
 
 
+def read_note(content: bytes, work: Path) -> None:
+    """Beside a whole checkpoint, as a drive has it."""
+    (work / "a.pt").write_bytes(_checkpoint())
+    (work / "a.json").write_bytes(content)
+    state, problems = load_newest_checkpoint(work)
+    assert state is None or (state["step"] == 1 and not problems)
+
+
 def read_generator(content: bytes, work: Path) -> None:
     """What 04_listen does with it. A first byte tells the file from texts beside whole weights."""
     path = _written(content[1:], work, "safetensors")
@@ -80,6 +89,7 @@ READ: dict[str, Callable[[bytes, Path], None]] = {
     "archive": read_archive,
     "config": read_config,
     "checkpoint": read_checkpoint,
+    "note": read_note,
     "generator": read_generator,
     "metrics": read_metrics_file,
 }
@@ -92,7 +102,8 @@ def seeds(target: str) -> list[bytes]:
             "audio": lambda: [bytes([n]) + _sound(format) for n, format in enumerate(FORMATS.values())],
             "archive": lambda: [bytes([n]) + content for n, content in enumerate(_archives())],
             "config": lambda: [make_config("cpu", recipe).to_json().encode() for recipe in ("modern", "baseline")],
-            "checkpoint": lambda: [save_checkpoint({"step": 1, "w": torch.ones(9)}, Path(folder), 1).read_bytes()],
+            "checkpoint": lambda: [_checkpoint()],
+            "note": lambda: [_note(Path(folder))],
             "generator": lambda: [b"\0" + _generator(Path(folder)), b"\1" + _description(Path(folder))],
             "metrics": lambda: [b'{"kind": "training", "step": 1}\n{"kind": "quality", "step": 4}\n'],
         }[target]()
@@ -103,6 +114,17 @@ def weights() -> dict[str, torch.Tensor]:
     """Those of the small generator."""
     with tempfile.TemporaryDirectory() as folder:
         return load(_generator(Path(folder)))
+
+
+@functools.lru_cache
+def _checkpoint() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return save_checkpoint({"step": 1, "w": torch.ones(9)}, Path(folder), 1).read_bytes()
+
+
+def _note(folder: Path) -> bytes:
+    write_note(Saved(1, folder / "a.pt", hashlib.sha256(_checkpoint()).hexdigest()))
+    return (folder / "a.json").read_bytes()
 
 
 def _description(folder: Path) -> bytes:
