@@ -79,7 +79,7 @@ def read_generator(content: bytes, work: Path) -> None:
 def read_metrics_file(content: bytes, work: Path) -> None:
     """What training and the tables do with it."""
     path = _written(content, work, "jsonl")
-    merge_metrics(work / "merged.jsonl", path)
+    merge_metrics(work / "merged.jsonl", content)
     drop_lines_after(path, 3)
     assert all(isinstance(line, dict) for line in read_metrics(path, "training"))
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from helpers.config import AUGMENTATIONS
 from helpers.distributed import n_processes, own_share
 
 TIME_SHIFT_SHARE = 0.125  # of the frames, either way
@@ -18,7 +19,7 @@ def augment(x: Tensor, names: tuple[str, ...], silence: Tensor, generator: torch
     """
     fill = silence.to(x.device, x.dtype).view(1, 1, -1, 1).expand(1, 1, x.shape[2], 1)
     for name in names:
-        x = AUGMENTATIONS[name](x, fill, generator)
+        x = AUGMENT[name](x, fill, generator)
     return x
 
 
@@ -52,7 +53,7 @@ def cutout(x: Tensor, fill: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(inside, fill, x)
 
 
-AUGMENTATIONS = {"shift": shift, "gain": gain, "cutout": cutout}
+AUGMENT = dict(zip(AUGMENTATIONS, (shift, gain, cutout), strict=True))
 
 
 def _draw(n_clips: int, generator: torch.Generator) -> Tensor:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import pickletools
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,10 @@ from helpers.files import drop, names_in, read_if_there, write_atomically, write
 KEPT = 2  # newest checkpoints on disk: one to continue from, one in case that one is damaged
 LAST_STEP = 10**9
 UNREADABLE = "unreadable"  # in the place of a digest
+SAVED_KINDS = {"collections OrderedDict", "torch._utils _rebuild_tensor_v2"} | {
+    f"torch {kind}Storage" for kind in ("Float", "Double", "Half", "BFloat16", "Int", "Long", "Byte", "Bool")
+}  # all that a checkpoint of ours is made of, besides numbers and texts
+MOST_PARTS = 100_000  # tensors, numbers and texts of a checkpoint
 
 
 class CheckpointError(ValueError):
@@ -61,18 +66,17 @@ def load_newest_checkpoint(folder: Path) -> tuple[dict | None, list[str]]:
     """The newest checkpoint that is whole (None if there is none) and a sentence for each that is not.
 
     Nothing in a checkpoint is executed: `torch.load(weights_only=True)`. Raises OSError if the disk cannot be read:
-    then nobody knows whether there is one.
+    then nobody knows whether there is one. Raises CheckpointError if one is whole by its digest, but not one of this
+    version: to begin anew would end in its removal.
     """
-    _, _, state, problems = _load_newest(folder)
+    _, _, state, problems = _read_newest(folder, load=True)
     return state, problems
 
 
 def newest_whole(folder: Path) -> tuple[Saved | None, bytes, list[str]]:
-    """Which checkpoint `load_newest_checkpoint` takes, with its digest, its bytes, and the same sentences.
-
-    Raises OSError as it does.
-    """
-    saved, content, _, problems = _load_newest(folder)
+    """The newest checkpoint that is whole by its digest, or can be loaded where none was noted; its bytes; a sentence
+    for each that is newer and not whole. Raises OSError if the disk cannot be read."""
+    saved, content, _, problems = _read_newest(folder, load=False)
     return saved, content, problems
 
 
@@ -121,36 +125,68 @@ def _is_step(value) -> bool:
     return type(value) is int and 0 <= value < LAST_STEP
 
 
-def _load_newest(folder: Path) -> tuple[Saved | None, bytes, dict | None, list[str]]:
+def _read_newest(folder: Path, load: bool) -> tuple[Saved | None, bytes, dict | None, list[str]]:
     problems = []
     for saved in reversed(saved_in(folder)):
         content = saved.path.read_bytes()
         digest = hashlib.sha256(content).hexdigest()
-        try:
-            if saved.digest not in ("", digest):
-                raise ValueError("its digest is another")
-            _require_modest(content)
-            state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            if not (isinstance(state, dict) and _is_step(state.get("step"))):
-                raise ValueError("it is of another program")
-            if state["step"] != saved.step:
-                raise ValueError("it is of another step than it says")
+        state, why = None, "" if saved.digest in ("", digest) else "its digest is another"
+        if not why and (load or not saved.digest):
+            state, why = _load(content, saved.step)
+        if not why:
             return saved._replace(digest=digest), content, state, problems
-        except MemoryError:  # of this machine, not of the file
-            raise
-        except Exception as error:  # damage makes the unpickler fail in any way at all
-            why = str(error) if type(error) is ValueError else type(error).__name__
-            problems.append(f"{saved.path} cannot be read ({why}); the one before it is used")
+        if saved.digest == digest:
+            raise CheckpointError(
+                f"{saved.path} is whole, but this version cannot use it ({why}): use the version that wrote it, "
+                "choose another run folder, or start over with restart=True"
+            )
+        problems.append(f"{saved.path} cannot be read ({why}); the one before it is used")
     return None, b"", None, problems
 
 
-def _require_modest(content: bytes) -> None:
-    """Raise ValueError of a file that would take more memory than its own size, before it is loaded."""
+def _load(content: bytes, step: int) -> tuple[dict | None, str]:
+    """What is in a checkpoint, and "", or None and why it is no checkpoint of that step."""
+    try:
+        if not _is_of_saved_kinds(content):
+            return None, "it is of another program"
+        state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except MemoryError:  # of this machine, not of the file
+        raise
+    except Exception as error:  # damage makes the unpickler fail in any way at all
+        return None, type(error).__name__
+    if not (isinstance(state, dict) and _is_step(state.get("step")) and _has_modest_parts(state)):
+        return None, "it is of another program"
+    return (state, "") if state["step"] == step else (None, "it is of another step than it says")
+
+
+def _is_of_saved_kinds(content: bytes) -> bool:
+    """Whether a file makes nothing else, and so takes no more memory than its own size; looked at, not loaded."""
     with zipfile.ZipFile(io.BytesIO(content)) as opened:
         members = opened.infolist()
-    inflated = any(member.compress_type != zipfile.ZIP_STORED for member in members)
-    if inflated or sum(member.file_size for member in members) > len(content) or b"bytearray" in content:
-        raise ValueError("it is of another program")
+        if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+            return False
+        if len({member.filename for member in members}) < len(members):
+            return False
+        pickled = [opened.read(member) for member in members if member.filename.endswith("data.pkl")]
+    words = [(code.name, word) for content in pickled for code, word, _ in pickletools.genops(content)]
+    return {word for name, word in words if name == "GLOBAL"} <= SAVED_KINDS
+
+
+def _has_modest_parts(state: dict) -> bool:
+    """Whether nothing in it is larger than it was in the file: no tensor of one number, no list in itself."""
+    waiting, n_parts = [state], 0
+    while waiting:
+        part = waiting.pop()
+        n_parts += 1
+        if n_parts + len(waiting) > MOST_PARTS:
+            return False
+        if torch.is_tensor(part) and part.numel() * part.element_size() > part.untyped_storage().nbytes():
+            return False
+        if isinstance(part, dict):
+            waiting += part.values()
+        elif isinstance(part, list | tuple):
+            waiting += part
+    return True
 
 
 def _digest_path(checkpoint: Path) -> Path:

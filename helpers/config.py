@@ -21,8 +21,11 @@ def _check_choice(name: str, value, choices: tuple) -> None:
         raise ConfigError(f"{name} must be one of {', '.join(map(str, choices))}; got {value!r}")
 
 
+AUGMENTATIONS = ("shift", "gain", "cutout")
 LARGEST = {"sample_rate": 192_000, "n_fft": 16_384, "hop_length": 8_192, "n_mels": 1_024, "n_frames": 8_192}
+LARGEST_BATCH = 65_536
 WIDEST = 4_096  # of a network's latents, channels and embeddings
+MOST_CLASSES = 10_000
 LONGEST_NAME = 255  # bytes of a folder's name, of nearly every disk
 
 
@@ -144,15 +147,25 @@ class TrainConfig:
     r1_gamma: float = 0.5
     r1_every: int = 16  # lazy regularisation: the penalty at every 16th step, 16 times as strong
     ema_half_life_images: int = 10_000  # less at first, see AVERAGE_RAMP in training; 0: no average is kept
-    augmentations: tuple[str, ...] = ("shift", "gain", "cutout")
+    augmentations: tuple[str, ...] = AUGMENTATIONS
     class_balanced: bool = True
     precision: str = "auto"  # "auto", "fp32", "bf16" or "fp16"
     seed: int = 0
 
     def __post_init__(self):
         _check_choice("precision", self.precision, ("auto", "fp32", "bf16", "fp16"))
-        if self.batch_size < 2:
-            raise ConfigError(f"batch_size must be at least 2 (batch statistics need it), got {self.batch_size}")
+        if not 2 <= self.batch_size <= LARGEST_BATCH:
+            raise ConfigError(
+                f"batch_size must be at least 2 (batch statistics need it) and at most {LARGEST_BATCH}, "
+                f"got {self.batch_size}"
+            )
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError(f"seed must be from 0 to {2**32 - 1}, got {self.seed}")
+        for name in self.augmentations:
+            _check_choice("augmentations", name, AUGMENTATIONS)
         for name in ("learning_rate_g", "learning_rate_d"):
             if not 0 < getattr(self, name) < 1:
                 raise ConfigError(f"{name} must lie between 0 and 1, got {getattr(self, name)}")
@@ -272,6 +285,8 @@ def check_classes(names) -> tuple[str, ...]:
 
     Raises ConfigError for names like ../x, which would lead out of a run's folder, and for the same name twice.
     """
+    if len(names) > MOST_CLASSES:
+        raise ConfigError(f"there can be {MOST_CLASSES} classes, got {len(names)}")
     for name in names:
         if not _is_folder_name(name):
             raise ConfigError(f"a class must have the name of a folder, got {reprlib.repr(name)}")

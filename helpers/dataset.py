@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import json
 import mmap
+import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ from helpers.audit import (
     split_files,
     write_audit,
 )
-from helpers.config import AudioConfig, DataConfig, RunConfig, digest_of, to_json
+from helpers.config import AudioConfig, DataConfig, RunConfig, check_classes, digest_of, from_dict, to_json
 from helpers.extraction import write_features
 from helpers.features import Normaliser, fit_normaliser
 from helpers.files import write_atomically
@@ -38,6 +39,7 @@ from helpers.space import clip_bytes, refuse_if_full, space_needed
 
 FEW_CLIPS = 50  # with 30, digits covered 0.60 of what recordings do, with 270 0.71 (one seed each)
 VERY_FEW_CLIPS = 10
+LONGEST = 2**40  # samples of a recording
 HELD_SHARE = 0.25
 READ_CLIPS = 512  # clips in one batch of a pass over the cache
 ENOUGH_CLIPS, ENOUGH_VALUES = 8_192, 2**28  # to measure with: a gigabyte of features at most
@@ -252,7 +254,7 @@ def _index(folder: Path, audio: AudioConfig, rows, clips) -> dict:
 def _open_cache(cache_dir: Path, key: str, folder: Path | None = None) -> ClipCache | None:
     """The cache with a key; None if there is none. One that is damaged is told of and removed."""
     body, note, seal = _cache_files(cache_dir, key)
-    if not (key and seal.exists()):
+    if not (re.fullmatch("[0-9a-f]{12}", key) and seal.exists()):  # a key may be a stranger's, and leads to files
         return None
     try:
         with ThreadPoolExecutor(1) as pool:  # sums are made while the index is read
@@ -261,8 +263,10 @@ def _open_cache(cache_dir: Path, key: str, folder: Path | None = None) -> ClipCa
             if seal.read_text() == sums.result():
                 return cache
         why = "its digest is another"
-    except (ValueError, KeyError, TypeError, RecursionError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, FileNotFoundError) as error:
         why = f"{type(error).__name__}: {error}"
+    except OSError as error:  # the recordings may be gone: what cannot be read now is not removed
+        raise DatasetError(f"the cache {body} cannot be read ({error}): see that its disk is there") from error
     warnings.warn(f"the cache {body} is damaged ({why}): it is made again from the recordings", stacklevel=3)
     for path in (seal, note, body):
         path.unlink(missing_ok=True)
@@ -291,16 +295,19 @@ def _digest_at_once(file: BinaryIO) -> str:
 
 
 def _read_cache(body: Path, index: dict, key: str, folder: Path | None) -> ClipCache:
-    audio = AudioConfig(**index["audio"])
+    audio = from_dict(AudioConfig, index["audio"])
     shape = (len(index["labels"]), audio.n_mels, audio.n_frames)
+    limits = {"labels": len(index["classes"]), "file_index": len(index["audit"]), "starts": LONGEST}
+    numbers = {name: np.array(index[name]) for name in limits}
+    for name, found in numbers.items():
+        if found.shape != shape[:1] or found.dtype != np.int64 or found.min() < 0 or found.max() >= limits[name]:
+            raise ValueError(f"{name} are not those of {shape[0]} clips")
     return ClipCache(
         folder=Path(folder or index["folder"]),
         audio=audio,
-        classes=tuple(index["classes"]),
+        classes=check_classes(index["classes"]),
         audit=tuple(map(AuditRow._make, index["audit"])),
         features=np.memmap(body, np.float16, "r", shape=shape),
-        labels=np.array(index["labels"], np.int64),
-        file_index=np.array(index["file_index"], np.int64),
-        starts=np.array(index["starts"], np.int64),
+        **numbers,
         key=key,
     )

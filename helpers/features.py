@@ -184,6 +184,8 @@ def load_normaliser(tensors: dict[str, Tensor], audio: AudioConfig, n_classes: i
             raise ConfigError(
                 f"the statistics {name} must be {size} numbers of 32 bits, none beyond {LARGEST_STATISTIC}"
             )
+    if per_bin and not (tensors["std"] > 0).all():
+        raise ConfigError("the statistics std must be greater than 0")
     if per_bin:
         return PerBinNormaliser(*(tensors[name] for name in names), audio.floor_value)
     return PerClipNormaliser(*(tensors[name] for name in names))

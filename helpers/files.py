@@ -4,6 +4,7 @@ A name that is a link is replaced or removed, never followed: what it leads to i
 """
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    _unlink_link(partial)
+    unlink_link(partial)
     try:
         write(partial)
         with open(partial, "rb+") as file:
@@ -62,11 +63,55 @@ def drop(path: Path) -> None:
 def write_in_place(path: Path, content: bytes) -> None:
     """Write a file under its own name, to the disk: for a drive that may not rename at once."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _unlink_link(path)
+    unlink_link(path)
     with open(path, "wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
+
+
+class WrittenTwice:
+    """A file on a drive that may fail at any moment and rename nothing at once: one of two is whole at all times.
+
+    What is new is written under the name with .copy, and its SHA-256 noted; then the file itself follows, and when
+    that is whole the other two go.
+    """
+
+    def __init__(self, path: Path):
+        self.path, self.copy, self.note = (path.with_name(path.name + end) for end in ("", ".copy", ".sha256"))
+
+    def read(self) -> bytes | None:
+        """What was written last and is whole; None if there is no such file."""
+        content = self._noted()
+        return read_if_there(self.path) if content is None else content
+
+    def write(self, content: bytes) -> None:
+        self.mend()
+        drop(self.note)
+        write_in_place(self.copy, content)
+        write_in_place(self.note, hashlib.sha256(content).hexdigest().encode())
+        self._finish(content)
+
+    def mend(self) -> None:
+        """Go on where a machine went away in the middle of writing."""
+        content = self._noted()
+        if content is not None:
+            self._finish(content)
+
+    def drop(self) -> None:
+        for path in (self.note, self.copy, self.path):  # the note first: without it the copy is nothing
+            drop(path)
+
+    def _noted(self) -> bytes | None:
+        digest = read_if_there(self.note)
+        content = read_if_there(self.copy) if digest else None
+        whole = content is not None and hashlib.sha256(content).hexdigest().encode() == digest
+        return content if whole else None
+
+    def _finish(self, content: bytes) -> None:
+        write_in_place(self.path, content)
+        drop(self.note)
+        drop(self.copy)
 
 
 def drop_folder(folder: Path) -> None:
@@ -86,6 +131,14 @@ def thin_out(folder: Path, most: int) -> None:
         drop_folder(child)
 
 
-def _unlink_link(path: Path) -> None:
+def set_aside(folder: Path) -> Path:
+    """Rename a folder so that another can take its place; its new name, which was nobody's."""
+    taken = names_in(folder.parent)
+    number = next(n for n in range(1, len(taken) + 2) if f"{folder.name}.before-{n}" not in taken)
+    return folder.rename(folder.with_name(f"{folder.name}.before-{number}"))
+
+
+def unlink_link(path: Path) -> None:
+    """Make way for a file of ours where a link lies."""
     if path.is_symlink():
         path.unlink()

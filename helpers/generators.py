@@ -147,6 +147,8 @@ def generator_of(content: bytes, path: Path, device: torch.device | str = "cpu")
             _require_same(make_generator(model, audio, len(classes)), weights, "generator")
         network = make_generator(model, audio, len(classes))
         network.load_state_dict(weights)
+        if not all(value.isfinite().all() for value in network.state_dict().values()):
+            raise ConfigError("the generator holds what is no number")
         normaliser = load_normaliser(_with_prefix(tensors, "normaliser."), audio, len(classes))
         inversion = _load_inversion(_with_prefix(tensors, "inversion."), audio)
     except (safetensors.SafetensorError, KeyError, TypeError, RuntimeError, ConfigError, UnicodeError) as error:
@@ -174,7 +176,6 @@ def _require_same(network: nn.Module, tensors: dict[str, Tensor], what: str) -> 
     found += [f"{name} is not known" for name in given if name not in wanted]
     other = [name for name in wanted if name in given and wanted[name] != given[name]]
     found += [f"{name} is {given[name]} and should be {wanted[name]}" for name in other]
-    found += [f"{name} holds what is no number" for name, value in tensors.items() if not value.isfinite().all()]
     if found:
         more = f", and {len(found) - DIFFERENCES_TOLD} more" if len(found) > DIFFERENCES_TOLD else ""
         raise ConfigError(f"the {what} has other weights: {'; '.join(found[:DIFFERENCES_TOLD])}{more}")
@@ -188,7 +189,7 @@ def _shown(value) -> str:
 
 def _metadata_of(content: bytes) -> dict[str, str]:
     """The metadata in the bytes of a safetensors file: eight bytes of a length, then JSON of that length."""
-    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__", {})
+    return json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")]).get("__metadata__") or {}
 
 
 def _digest_of(tensors: dict[str, Tensor]) -> str:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers.augment import augment
-from helpers.config import AudioConfig
+from helpers.config import AUGMENTATIONS, AudioConfig
 from helpers.dataset import ClipCache, fit_to
 from helpers.features import MelExtractor, Normaliser
 from helpers.generators import load_network, save_network
@@ -84,7 +84,7 @@ def train_judge(
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
         for _ in progress(range(steps), desc="judge", total=steps) if progress else range(steps):
             chosen = torch.multinomial(weights, 32, replacement=True, generator=rng)
-            shown = augment(x[chosen], ("shift", "gain", "cutout"), normaliser.silence(), rng)
+            shown = augment(x[chosen], AUGMENTATIONS, normaliser.silence(), rng)
             loss = F.cross_entropy(network(shown), labels[chosen], label_smoothing=0.05)
             optimiser.zero_grad()
             loss.backward()

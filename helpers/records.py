@@ -7,6 +7,9 @@ from pathlib import Path
 
 from helpers.files import read_if_there, write_atomically
 
+ALWAYS = {"training": {"step"}, "progress": {"step", "minutes", "accuracy", "frechet"}}  # in lines of these kinds
+LARGEST_FIGURE = 1e300
+
 
 def append_metrics(path: Path, line: dict) -> None:
     """Add one JSON object as a line of its own, also after one that was torn by a full disk."""
@@ -42,10 +45,10 @@ def drop_lines_after(path: Path, step: int) -> None:
         _write_lines(path, kept)
 
 
-def merge_metrics(path: Path, other: Path, only: str = "") -> None:
+def merge_metrics(path: Path, other: bytes | None, only: str = "") -> None:
     """Add to the lines of a file those of another, of one kind or all, that it lacks: of a step it has its own."""
     own, merged = _whole_lines(path), {}
-    added = [(line, values) for line, values in _whole_lines(other) if only in ("", values["kind"])]
+    added = [(line, values) for line, values in _parse_lines(other) if only in ("", values["kind"])]
     for line, values in added + own:
         merged[(values["kind"], values.get("step")) if values["kind"] != "quality" else line] = line
     if list(merged.values()) != [line for line, _ in own]:
@@ -54,7 +57,11 @@ def merge_metrics(path: Path, other: Path, only: str = "") -> None:
 
 def _whole_lines(path: Path) -> list[tuple[str, dict]]:
     """The lines of a file that were written by `append_metrics`, whole, and what they hold; none without the file."""
-    lines = (read_if_there(path) or b"").decode(errors="replace").splitlines()
+    return _parse_lines(read_if_there(path))
+
+
+def _parse_lines(content: bytes | None) -> list[tuple[str, dict]]:
+    lines = (content or b"").decode(errors="replace").splitlines()
     return [(line, values) for line in lines if (values := _parse_line(line)) is not None]
 
 
@@ -63,8 +70,16 @@ def _parse_line(line: str) -> dict | None:
         values = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    known = isinstance(values, dict) and isinstance(values.get("kind"), str)
-    return values if known and isinstance(values.get("step", 0), int | float) else None
+    if not (isinstance(values, dict) and isinstance(values.get("kind"), str) and _is_number(values.get("step", 0))):
+        return None
+    figures = {name: value for name, value in values.items() if name != "kind"}
+    if values["kind"] in ALWAYS and not all(_is_number(value) for value in figures.values()):
+        return None
+    return values if ALWAYS.get(values["kind"], set()) <= figures.keys() else None
+
+
+def _is_number(value) -> bool:
+    return type(value) in (int, float) and not abs(value) > LARGEST_FIGURE  # a loss may be no number
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

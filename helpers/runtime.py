@@ -16,8 +16,8 @@ import torch
 from helpers import __version__
 from helpers.config import ConfigError, RunConfig, digest_of
 from helpers.downloads import KNOWN
-from helpers.files import drop, drop_folder, read_if_there, write_atomically
-from helpers.mirror import ENDS, SENT_WHOLE, Mirror, mend, set_aside
+from helpers.files import WrittenTwice, drop, drop_folder, read_if_there, write_atomically
+from helpers.mirror import SEEN, SENT_WHOLE, Mirror, mark_beginning
 from helpers.sources import KIT
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -67,12 +67,14 @@ class RunPaths:
     def write_config(self, config: RunConfig) -> None:
         """Save the run's configuration: a kill leaves the old one or the new one. RunError where it cannot be.
 
-        A new run folder takes nothing up from another that had its name.
+        Nothing is written where nothing is new: a full disk needs no room for that.
         """
+        content = config.to_json().encode()
+        if self.root.is_relative_to(DRIVE):
+            mount_drive()  # else a folder would be made in its place
         try:
-            if self.here != self.root and self.here.is_dir() and read_if_there(self.config) is None:
-                set_aside(self.here)
-            write_atomically(self.config, lambda partial: partial.write_text(config.to_json(), encoding="utf-8"))
+            if read_if_there(self.config) != content:
+                write_atomically(self.config, lambda partial: partial.write_bytes(content))
         except OSError as error:
             raise RunError(
                 f"{self.config} cannot be written ({error}): make room, or name another folder with run_dir"
@@ -84,22 +86,30 @@ class RunPaths:
         Raises RunError if Drive cannot be read.
         """
         mirror = Mirror(self.here, self.root) if self.here != self.root else None
+        problems = []
         try:
-            problems = mirror.fetch() if mirror else mend(self.root)
+            if mirror:
+                problems = mirror.fetch()
+            else:
+                self._mend()
         except OSError as error:
             raise RunError(
-                f"{self.root} cannot be read ({error}): see that Drive is mounted and run this again; "
-                f"what was trained here is in {self.here}"
+                f"{self.root} cannot be read, or {self.here} not be written ({error}): see that the disks are there "
+                "and have room, and run this again; if one file stays unreadable, remove that"
             ) from error
-        for problem in problems or ():
+        for problem in problems:
             warnings.warn(problem, stacklevel=2)
         return mirror
 
     def whole_generator(self) -> Path:
         """The exported generator; where a machine went away while it wrote that, from the copy beside it."""
         with contextlib.suppress(OSError):  # whoever opens it says what cannot be read
-            mend(self.root)
+            self._mend()
         return self.generator
+
+    def _mend(self) -> None:
+        for name in SENT_WHOLE:
+            WrittenTwice(self.root / name).mend()
 
     def restart(self) -> None:
         """Forget what was trained: checkpoints, metrics, samples and the generator; the data stays.
@@ -107,13 +117,14 @@ class RunPaths:
         Raises RunError where they cannot be removed.
         """
         try:
-            for name in ("checkpoints", "samples"):
-                drop_folder(self.root / name)
-            for name in SENT_WHOLE:
-                for end in ENDS:
-                    drop(self.root / f"{name}{end}")
             if self.here != self.root:
-                drop_folder(self.here)
+                mark_beginning(self.root)  # first: what other machines have does not come back
+            for root in {self.root, self.here}:
+                for name in ("checkpoints", "samples"):
+                    drop_folder(root / name)
+                for name in SENT_WHOLE:
+                    WrittenTwice(root / name).drop()
+                drop(root / SEEN)
         except OSError as error:
             raise RunError(
                 f"what was trained in {self.root} cannot be removed ({error}): see that its disk or Drive is there, "
@@ -156,12 +167,16 @@ def open_run(run_dir: str, use_drive: bool = False) -> RunPaths:
         root = (mount_drive() / "class-sounds" if use_drive else PROJECT) / root
     elif use_drive or root.is_relative_to(DRIVE):
         mount_drive()
-    links = [path for path in (*root.glob("*"), *root.glob("*/*")) if path.is_symlink()]
-    if links:
-        raise RunError(f"{links[0]} is a link, which leads out of the run folder: put there what it leads to")
     work = PROJECT / "data"
     if root.is_relative_to(DRIVE):
-        return RunPaths(root, work / "cache" / root.name, work, work / "runs" / root.relative_to(DRIVE))
+        here = work / "runs" / f"{root.name}-{digest_of(str(root))}"  # beside, never in, that of another run
+        return RunPaths(root, work / "cache" / root.name, work, here)
+    for path in root.rglob("*"):  # a drive has none
+        if path.is_symlink():
+            raise RunError(
+                f"{path} is a link, which may lead out of the run folder: put there what it leads to, or make the "
+                "whole run folder a link"
+            )
     return RunPaths(root, root / "data", work, root)
 
 

@@ -23,7 +23,7 @@ from helpers.dataset import TrainAudioSpectrogramDataset
 from helpers.diagnosis import DIVERGED, TrainingWarning
 from helpers.distributed import everywhere, is_first, n_processes, of_the_first, own_share
 from helpers.drawing import draw_items, steps_per_epoch
-from helpers.mirror import Mirror
+from helpers.mirror import Mirror, OvertakenError
 from helpers.progress import progress_bar
 from helpers.records import append_metrics, drop_lines_after
 from helpers.stopping import StopButton
@@ -126,7 +126,7 @@ class _Trainer:
         self.watching_s = 0.0  # how long the last picture took
         self.sampled_step = self.saved_step = 0
         self.heard, self.heard_step = None, -1  # the generator worth hearing, and of which step it is
-        self.background, self.failing = Background(), set()
+        self.background, self.failing = Background(), {}  # failing: what, and whether another machine is why
 
     def run(self) -> TrainResult:
         try:
@@ -261,8 +261,7 @@ class _Trainer:
         """The newest checkpoint, and the metrics cut back to its step."""
         try:
             state, problems = load_newest_checkpoint(self.folder / "checkpoints")
-            if state is not None:
-                drop_lines_after(self.folder / "metrics.jsonl", state["step"])
+            drop_lines_after(self.folder / "metrics.jsonl", state["step"] if state else 0)
         except OSError as error:
             raise CheckpointError(
                 f"{self.folder} cannot be read, or its metrics not be written ({error}): see that the disk is there "
@@ -320,16 +319,18 @@ class _Trainer:
         """Training outlives a disk that is full or gone: it says so once, and tries again at the next interval."""
         try:
             yield
-            self.failing.discard(kind)
+            self.failing.pop(kind, None)
         except OSError as error:
-            if kind not in self.failing:
+            overtaken = isinstance(error, OvertakenError)
+            if self.failing.get(kind) is not overtaken:
+                advice = "Stop one of the two" if overtaken else f"Make room, or see that {folder} is there"
                 warnings.warn(
                     f"{what} could not be written to {folder} ({error}). Training goes on and tries again at every "
-                    f"interval; what was saved before stays. Make room, or see that {folder} is there",
+                    f"interval; what was saved before stays. {advice}",
                     TrainingWarning,
                     stacklevel=4,
                 )
-            self.failing.add(kind)
+            self.failing[kind] = overtaken
 
     def _keep_end(self) -> None:
         if self.sampled_step != self.step:
@@ -343,14 +344,20 @@ class _Trainer:
         if is_first():
             self.background.start(self._send)  # what was heard since the last checkpoint
         self.background.finish()
-        if self.failing & {CHECKPOINTS, MIRROR}:
-            folders = f"{self.mirror.drive}; it is in {self.folder}" if MIRROR in self.failing else f"{self.folder}"
-            warnings.warn(
-                f"the end of this training could not be written to {folders}. When there is room and the folder is "
-                "there, run this again: what was trained since the last checkpoint that was written goes on from it",
-                TrainingWarning,
-                stacklevel=4,
+        if self.failing.get(MIRROR):
+            text = (
+                f"what was trained here is in {self.folder} alone, since {self.mirror.drive} has what another "
+                "machine trained: when this is run again, training goes on from that, and this is set aside"
             )
+        elif self.failing.keys() & {CHECKPOINTS, MIRROR}:
+            folders = f"{self.mirror.drive}; it is in {self.folder}" if MIRROR in self.failing else f"{self.folder}"
+            text = (
+                f"the end of this training could not be written to {folders}. When there is room and the folder is "
+                "there, run this again: what was trained since the last checkpoint that was written goes on from it"
+            )
+        else:
+            return
+        warnings.warn(text, TrainingWarning, stacklevel=4)
 
     def _loss_line(self) -> dict:
         line = {"kind": "training", "step": self.step, "epoch": round(self.step / self.per_epoch, 2)}

@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from helpers.augment import AUGMENTATIONS, CUTOUT_SHARE, GAIN_RANGE, TIME_SHIFT_SHARE, augment
+from helpers.augment import CUTOUT_SHARE, GAIN_RANGE, TIME_SHIFT_SHARE, augment
+from helpers.config import AUGMENTATIONS
 
 SILENCE = torch.linspace(-1.2, -0.8, 16)  # (n_mels,), another value in each bin
-ALL = tuple(AUGMENTATIONS)
+ALL = AUGMENTATIONS
 
 
 def rng(seed: int = 0) -> torch.Generator:

@@ -151,11 +151,45 @@ def test_memory_that_is_short_is_not_taken_for_damage(tmp_path, monkeypatch):
         load_newest_checkpoint(tmp_path)
 
 
+def test_what_is_whole_but_cannot_be_used_is_refused_and_kept(tmp_path):
+    """To begin anew beside it would end in its removal."""
+    save_checkpoint(state(1), tmp_path, 1)
+    save_checkpoint(state(2) | {"step": "of a later version"}, tmp_path, 2)
+    with pytest.raises(CheckpointError, match="00002.pt is whole, but this version cannot use it .*restart=True"):
+        load_newest_checkpoint(tmp_path)
+    assert newest_whole(tmp_path)[0].step == 2
+
+
+def test_a_class_may_have_any_name_also_in_a_checkpoint(tmp_path):
+    save_checkpoint(state(1) | {"identity": json.dumps({"classes": ["bytearray", "_codecs encode"]})}, tmp_path, 1)
+    assert load_newest_checkpoint(tmp_path)[0]["step"] == 1
+
+
+def growing(how: str):
+    """A state that is small in its file and large where it is used."""
+    if how == "a tensor of one number":
+        return torch.zeros(1).expand(10**6)
+    return functools.reduce(lambda inside, _: [inside] * 10, range(8), [0])
+
+
+@pytest.mark.parametrize("how", ["a tensor of one number", "lists of lists"])
+def test_a_state_that_grows_when_it_is_used_is_passed_over(tmp_path, how):
+    save_checkpoint(state(1), tmp_path, 1)
+    path = save_checkpoint(state(2) | {"players": growing(how)}, tmp_path, 2)
+    assert path.stat().st_size < 20_000
+    path.with_suffix(".sha256").unlink()
+    found, (problem,) = load_newest_checkpoint(tmp_path)
+    assert found["step"] == 1 and "step-00000002.pt cannot be read (it is of another program)" in problem
+
+
 def taking_memory(how: str) -> bytes:
     """A small file that would take much memory."""
     n = 2 * 10**9
     if how == "bytearray":
         pickled = b"\x80\x02c__builtin__\nbytearray\n\x8a\x08" + n.to_bytes(8, "little") + b"\x85R."
+    elif how == "codecs":
+        pickled = b"\x80\x02" + 40 * b"c_codecs\nencode\n(" + b"X\x01\x00\x00\x00aX\x06\x00\x00\x00latin1tR"
+        pickled += 39 * b"X\x03\x00\x00\x00hextR" + b"."
     else:
         pickled = b"\x80\x02X" + (10**8).to_bytes(4, "little") + b"a" * 10**8 + b"."
     content = io.BytesIO()
@@ -165,7 +199,7 @@ def taking_memory(how: str) -> bytes:
     return content.getvalue() if how != "no zip" else pickle.dumps(bytearray(9))
 
 
-@pytest.mark.parametrize("how", ["bytearray", "deflated", "no zip"])
+@pytest.mark.parametrize("how", ["bytearray", "codecs", "deflated", "no zip"])
 def test_a_small_file_that_takes_much_memory_is_passed_over_before_it_does(tmp_path, monkeypatch, how):
     save_checkpoint(state(1), tmp_path, 1)
     (tmp_path / "step-00000002.pt").write_bytes(taking_memory(how))
@@ -181,7 +215,7 @@ def test_a_small_file_that_takes_much_memory_is_passed_over_before_it_does(tmp_p
 @pytest.mark.parametrize("step", [float("inf"), -7, 10**12, 2.0, True, "2", None, 3])
 def test_a_checkpoint_with_a_step_that_is_none_or_not_its_own_is_passed_over(tmp_path, step):
     save_checkpoint(state(1), tmp_path, 1)
-    save_checkpoint(state(2) | {"step": step}, tmp_path, 2)
+    save_checkpoint(state(2) | {"step": step}, tmp_path, 2).with_suffix(".sha256").unlink()
     found, (problem,) = load_newest_checkpoint(tmp_path)
     assert found["step"] == 1 and "step-00000002.pt cannot be read (it is of another" in problem
 
@@ -369,7 +403,8 @@ def rewritten(path, others=None, **metadata) -> None:
         ("normaliser.mean", torch.zeros(16, dtype=torch.int64)),
         ("normaliser.mean", torch.zeros(16, dtype=torch.bfloat16)),
         ("network.to_spectrogram.bias", torch.full((1,), float("inf"))),
-        ("network.to_spectrogram.bias", torch.zeros(1, dtype=torch.float8_e4m3fn)),
+        ("network.to_spectrogram.bias", torch.full((1,), 1e300, dtype=torch.float64)),
+        ("normaliser.std", torch.full((16,), -1.0)),
     ],
 )
 def test_a_generator_with_numbers_that_cannot_be_is_refused(tmp_path, sound_generator, name, value):
@@ -452,7 +487,18 @@ def test_a_generator_that_asks_for_absurd_sizes_is_refused_before_memory_is_take
 def test_classes_without_end_are_refused_before_memory_is_taken(tmp_path, sound_generator):
     path = export_generator(tmp_path / "g.safetensors", sound_generator())
     rewritten(path, classes="\n".join(f"{n}" for n in range(1_000_000)))
-    with pytest.raises(CheckpointError, match="the generator has other weights"):
+    with pytest.raises(CheckpointError, match="there can be 10000 classes, got 1000000"):
+        load_generator(path)
+
+
+def test_a_header_without_metadata_is_refused(tmp_path, sound_generator):
+    path = export_generator(tmp_path / "g.safetensors", sound_generator())
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length]) | {"__metadata__": None}
+    written = json.dumps(header).encode()
+    path.write_bytes(len(written).to_bytes(8, "little") + written + content[8 + length :])
+    with pytest.raises(CheckpointError, match="g.safetensors is no generator"):
         load_generator(path)
 
 

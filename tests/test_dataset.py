@@ -2,6 +2,9 @@
 
 import csv
 import dataclasses
+import errno
+import hashlib
+import json
 import os
 import shutil
 from pathlib import Path
@@ -278,6 +281,59 @@ def test_a_damaged_cache_is_told_of_and_made_again(folder, tmp_path, suffix, dam
     assert again.key == first.key
     np.testing.assert_array_equal(again.features, expected)
     assert again.audit == first.audit
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("labels", 2**70),
+        ("labels", 7),
+        ("labels", -1),
+        ("labels", 0.5),
+        ("labels", [0]),
+        ("file_index", 999),
+        ("starts", 2**61),
+        ("classes", "../../evil"),
+    ],
+)
+def test_a_cache_of_a_stranger_with_numbers_that_cannot_be_is_made_again(folder, tmp_path, name, value):
+    first = prepare(folder, tmp_path)
+    index = tmp_path / "cache" / f"features-{first.key}.json"
+    values = json.loads(index.read_text())
+    values[name][0] = value
+    index.write_text(json.dumps(values))
+    files = (index.with_suffix(".f16"), index)
+    sums = "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
+    index.with_suffix(".sha256").write_text(sums)
+    with pytest.warns(UserWarning, match=r"is damaged .* made again"):
+        again = prepare(folder, tmp_path)
+    assert again.classes == first.classes
+
+
+def test_a_key_that_leads_elsewhere_opens_and_removes_nothing(folder, tmp_path):
+    first = prepare(folder, tmp_path)
+    (tmp_path / "cache" / "features-x").mkdir()
+    (tmp_path / "mine").mkdir()
+    for end in ("f16", "json", "sha256"):
+        (tmp_path / "mine" / f"thesis.{end}").write_text("not ours")
+    (listing,) = (tmp_path / "cache").glob("listing-*.txt")
+    listing.write_text("x/../../mine/thesis")
+    assert prepare(folder, tmp_path).key == first.key
+    assert [path.read_text() for path in (tmp_path / "mine").iterdir()] == 3 * ["not ours"]
+
+
+def test_a_cache_that_cannot_be_read_now_is_kept(folder, tmp_path, monkeypatch):
+    prepare(folder, tmp_path)
+    before = sorted((tmp_path / "cache").iterdir())
+
+    def fail(*_, **__):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(clips_of, "_checksums", fail)
+        with pytest.raises(DatasetError, match=r"the cache .* cannot be read .*see that its disk is there"):
+            prepare(folder, tmp_path)
+    assert sorted((tmp_path / "cache").iterdir()) == before
 
 
 def test_a_damaged_list_of_files_or_audit_is_made_again(folder, tmp_path, monkeypatch):

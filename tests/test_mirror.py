@@ -3,6 +3,7 @@
 import builtins
 import contextlib
 import errno
+import hashlib
 import itertools
 import json
 import os
@@ -23,7 +24,7 @@ from helpers.checkpoints import load_newest_checkpoint, newest_whole, save_check
 from helpers.diagnosis import TrainingWarning
 from helpers.files import SAMPLES_KEPT
 from helpers.generators import export_generator, load_generator, read_note
-from helpers.mirror import Mirror
+from helpers.mirror import Mirror, OvertakenError
 from helpers.records import append_metrics, read_metrics
 from helpers.runtime import RunPaths, open_run
 from helpers.training import Intervals, Limits, train_gan
@@ -103,6 +104,7 @@ def test_the_drive_is_not_overtaken_by_an_older_copy_nor_a_newer_copy_by_the_dri
 
 def test_lines_that_were_written_to_the_drive_meanwhile_stay(drive, work, tmp_path):
     mirror = Mirror(tmp_path / "local", drive)
+    mirror.fetch()
     work(tmp_path / "local", 1)
     mirror.send()
     append_metrics(drive / "metrics.jsonl", {"kind": "quality", "accuracy": 0.9, "step": 1})
@@ -175,6 +177,7 @@ def test_no_fault_of_the_drive_loses_what_was_sent(drive, work, tmp_path, monkey
         new_drive(drive)
         shutil.rmtree(tmp_path / "local", ignore_errors=True)
         mirror = Mirror(tmp_path / "local", drive)
+        mirror.fetch()
         for step in (1, 2):
             work(tmp_path / "local", step)
             mirror.send()
@@ -265,13 +268,18 @@ def test_a_drive_that_cannot_be_read_begins_no_new_run(drive, work, tmp_path, mo
         with pytest.raises(OSError, match=os.strerror(errno.EIO)):
             second.fetch()
     work(second.local, 1)  # whoever trains all the same
-    with pytest.raises(OSError, match="is this run trained or restarted on another machine"):
+    with pytest.raises(OSError, match="trained on another machine too"):
         second.send()
     assert before == {path: path.read_bytes() for path in drive.rglob("*.*")}
 
 
+MACHINES = ("one", "other")
+
+
 def tags(folder) -> list:
-    return [(line["step"], line.get("by")) for line in read_metrics(folder / "metrics.jsonl", "training")]
+    """Each training step, and which machine made it."""
+    lines = read_metrics(folder / "metrics.jsonl", "training")
+    return [(line["step"], MACHINES[line["by"]] if "by" in line else None) for line in lines]
 
 
 @pytest.fixture
@@ -281,7 +289,7 @@ def work_as(work):
     def write(mirror, step: int, send: bool = True) -> None:
         work(mirror.local, step)
         lines = (mirror.local / "metrics.jsonl").read_text().splitlines()
-        named = json.dumps(json.loads(lines[-1]) | {"by": mirror.local.name})
+        named = json.dumps(json.loads(lines[-1]) | {"by": MACHINES.index(mirror.local.name)})
         (mirror.local / "metrics.jsonl").write_text("\n".join([*lines[:-1], named, ""]))
         if send:
             mirror.send()
@@ -300,7 +308,7 @@ def test_where_two_machines_went_on_the_drive_counts_and_the_others_work_is_set_
     for step in (6, 9, 12):
         work_as(other, step)
     before = {path: path.read_bytes() for path in drive.rglob("*.*")}
-    with pytest.raises(OSError, match="was changed meanwhile: is this run trained or restarted on another machine"):
+    with pytest.raises(OSError, match="was changed meanwhile: this run is trained on another machine too"):
         one.send()
     assert before == {path: path.read_bytes() for path in drive.rglob("*.*")}
     one = Mirror(one.local, drive)
@@ -328,10 +336,148 @@ def test_a_run_that_was_started_over_elsewhere_does_not_come_back(drive, work_as
             assert load_newest_checkpoint(one.local / "checkpoints") == (None, [])
         work_as(one, 1010, send=False)
         work_as(other, step)
-    with pytest.raises(OSError, match="changed meanwhile"):
+    with pytest.raises(OvertakenError):
         one.send()
     assert load_newest_checkpoint(drive / "checkpoints")[0]["step"] == 200
     assert tags(drive) == [(100, "other"), (200, "other")]
+
+
+def test_what_another_machine_sends_while_this_one_fetches_is_not_overwritten(drive, work_as, tmp_path, monkeypatch):
+    one, other = (Mirror(tmp_path / name, drive) for name in ("one", "other"))
+    other.fetch()
+    for step in (10, 12):
+        work_as(other, step)
+    read = mirror_module.newest_whole
+
+    def meanwhile(folder):
+        found = read(folder)
+        if folder == drive / "checkpoints":
+            monkeypatch.setattr(mirror_module, "newest_whole", read)
+            work_as(other, 14)
+        return found
+
+    monkeypatch.setattr(mirror_module, "newest_whole", meanwhile)
+    one.fetch()
+    assert load_newest_checkpoint(one.local / "checkpoints")[0]["step"] == 12
+    with pytest.raises(OvertakenError):
+        work_as(one, 13)
+    assert load_newest_checkpoint(drive / "checkpoints")[0]["step"] == 14
+
+
+def test_a_copy_of_before_the_first_checkpoint_is_set_aside_too(drive, work_as, tmp_path):
+    one, other = (Mirror(tmp_path / name, drive) for name in ("one", "other"))
+    one.fetch()
+    append_metrics(one.local / "metrics.jsonl", {"kind": "training", "step": 5, "by": 0})
+    other.fetch()
+    work_as(other, 5)
+    one = Mirror(one.local, drive)
+    assert len(one.fetch()) == 1
+    assert tags(one.local) == [(5, "other")]
+
+
+def test_any_number_of_sends_that_fail_leave_the_drive_to_the_machine_that_wrote_it(
+    drive, work_as, tmp_path, monkeypatch
+):
+    one = Mirror(tmp_path / "one", drive)
+    one.fetch()
+    work_as(one, 1)
+    write = files.write_in_place
+
+    def full(path, content):
+        if path.suffix == ".pt":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(path, content)
+
+    monkeypatch.setattr(mirror_module, "write_in_place", full)
+    for step in range(2, 130):
+        work_as(one, step, send=False)
+        with pytest.raises(OSError, match="No space left"):
+            one.send()
+    monkeypatch.setattr(mirror_module, "write_in_place", write)
+    assert Mirror(one.local, drive).fetch() == []
+    one.send()
+    assert load_newest_checkpoint(drive / "checkpoints")[0]["step"] == 129
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "generator.safetensors.copy", "beginning.txt"])
+def test_a_first_send_that_broke_off_is_sent_again_also_by_the_next_session(drive, work, tmp_path, monkeypatch, name):
+    write = files.write_in_place
+
+    def failing(path, content):
+        if name in str(path):
+            path.write_bytes(content[: len(content) // 2])
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        write(path, content)
+
+    mirror = Mirror(tmp_path / "local", drive)
+    with monkeypatch.context() as patch, pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        for module in (files, mirror_module):
+            patch.setattr(module, "write_in_place", failing)
+        mirror.fetch()
+        work(mirror.local, 1)
+        mirror.send()
+    mirror = Mirror(mirror.local, drive)
+    assert mirror.fetch() == []
+    work(mirror.local, 2)
+    mirror.send()
+    assert fetched(drive, tmp_path)[0] == 2
+
+
+def test_a_run_that_was_moved_to_the_drive_without_digests_is_sent_past(drive, work, tmp_path):
+    save_checkpoint({"step": 7, "weights": torch.full((300,), 7.0)}, drive / "checkpoints", 7)
+    (drive / "checkpoints" / "step-00000007.sha256").unlink()
+    for step in (8, 9):
+        mirror = Mirror(tmp_path / "local", drive)
+        assert mirror.fetch() == []
+        work(mirror.local, step)
+        mirror.send()
+        assert fetched(drive, tmp_path)[0] == step
+
+
+def test_where_the_drives_checkpoints_were_removed_the_local_copy_counts(drive, work, tmp_path):
+    mirror = Mirror(tmp_path / "local", drive)
+    mirror.fetch()
+    for step in (1, 2):
+        work(mirror.local, step)
+        mirror.send()
+    shutil.rmtree(drive / "checkpoints")
+    with pytest.raises(OvertakenError):  # in mid-run nobody knows who did that
+        mirror.send()
+    mirror = Mirror(mirror.local, drive)
+    assert mirror.fetch() == []
+    mirror.send()
+    assert fetched(drive, tmp_path) == (2, 2, [1, 2])
+
+
+def test_what_is_on_a_full_drive_is_fetched_without_writing_there(drive, work, tmp_path, monkeypatch):
+    first = Mirror(tmp_path / "first", drive)
+    first.fetch()
+    work(first.local, 1)
+    first.send()
+    content = (drive / "generator.safetensors").read_bytes()
+    (drive / "generator.safetensors.copy").write_bytes(content)
+    (drive / "generator.safetensors.sha256").write_text(hashlib.sha256(content).hexdigest())
+    (drive / "generator.safetensors").write_bytes(content[:99])
+
+    def full(path, _):
+        assert not path.is_relative_to(drive)
+
+    for module in (files, mirror_module):
+        monkeypatch.setattr(module, "write_in_place", full)
+    assert Mirror(tmp_path / "second", drive).fetch() == []
+    assert (tmp_path / "second" / "generator.safetensors").read_bytes() == content
+
+
+def test_training_that_another_machine_overtook_says_so_and_where_its_work_is(drive, dataset, tiny_run, tmp_path):
+    one, other = (Mirror(tmp_path / name, drive) for name in ("one", "other"))
+    one.fetch()
+    train(dataset, tiny_run(), one, 2)
+    other.fetch()
+    train(dataset, tiny_run(), other, 4)
+    with pytest.warns(TrainingWarning, match="trained on another machine too.* Stop one of the two") as told:
+        train(dataset, tiny_run(), one, 5)
+    assert f"is in {one.local} alone, since {drive} has what another machine trained" in str(told[-1].message)
+    assert load_newest_checkpoint(drive / "checkpoints")[0]["step"] == 4
 
 
 def test_two_machines_that_begin_at_once_do_not_overwrite_each_other(drive, work_as, tmp_path):
@@ -339,7 +485,7 @@ def test_two_machines_that_begin_at_once_do_not_overwrite_each_other(drive, work
     one.fetch()
     other.fetch()
     work_as(other, 5)
-    with pytest.raises(OSError, match="changed meanwhile"):
+    with pytest.raises(OvertakenError):
         work_as(one, 7)
     assert tags(drive) == [(5, "other")]
 
@@ -388,7 +534,8 @@ def test_a_damaged_generator_is_not_sent_and_is_fetched_again(drive, work, tmp_p
     content = bytearray(kept.read_bytes())
     content[-100] ^= 1
     kept.write_bytes(content)
-    mirror.send()
+    with pytest.raises(OSError, match="generator.safetensors is damaged"):
+        mirror.send()
     load_generator(drive / "generator.safetensors")
     Mirror(mirror.local, drive).fetch()
     load_generator(kept)
@@ -402,7 +549,8 @@ def test_an_older_checkpoint_is_never_sent_over_a_newer(drive, work, tmp_path):
         mirror.send()
     (mirror.local / "checkpoints" / "step-00000004.pt").write_bytes(b"damaged")
     before = {path: path.read_bytes() for path in drive.rglob("*.*")}
-    mirror.send()
+    with pytest.raises(OSError, match="step-00000004.pt cannot be read"):
+        mirror.send()
     assert before == {path: path.read_bytes() for path in drive.rglob("*.*")}
 
 
@@ -416,7 +564,7 @@ def test_what_broke_off_while_it_was_sent_is_whole_where_the_folder_is_opened(
         work(send.local, step)
         send.send()
     work(send.local, 3)
-    write = mirror_module.write_in_place
+    write = files.write_in_place
 
     def go_away(path, content):
         if path == drive / name:
@@ -424,10 +572,10 @@ def test_what_broke_off_while_it_was_sent_is_whole_where_the_folder_is_opened(
             raise KeyboardInterrupt
         write(path, content)
 
-    monkeypatch.setattr(mirror_module, "write_in_place", go_away)
+    monkeypatch.setattr(files, "write_in_place", go_away)
     with pytest.raises(KeyboardInterrupt):
         send.send()
-    monkeypatch.setattr(mirror_module, "write_in_place", write)
+    monkeypatch.setattr(files, "write_in_place", write)
     for moved in ("opened by 03_train", "opened by 04_listen"):
         shutil.copytree(drive, tmp_path / moved)
         run = open_run(str(tmp_path / moved))
@@ -449,7 +597,7 @@ def test_pictures_are_sent_and_a_drive_that_is_away_at_the_end_is_told_of(drive,
     assert (drive / "pictures" / "losses.png").read_bytes() == b"a picture"
     drive.rename(tmp_path / "away")
     (drive / "pictures").mkdir(parents=True)  # made by whoever took it for a folder
-    assert "is the drive mounted?): run this again when it is there; it is in" in mirror.try_to_send()
+    assert "is the drive mounted?); it is in" in mirror.try_to_send()
     assert [path.name for path in drive.rglob("*")] == ["pictures"]
 
 
@@ -507,6 +655,7 @@ def test_a_drive_that_goes_away_in_mid_run_is_told_of_once_and_gets_everything_l
     drive, dataset, tiny_run, tmp_path
 ):
     mirror = Mirror(tmp_path / "local", drive)
+    mirror.fetch()
     train(dataset, tiny_run(), mirror, 2)
     drive.rename(tmp_path / "away")
     with pytest.warns(TrainingWarning, match="is the drive mounted") as told:
@@ -528,6 +677,7 @@ def test_a_drive_that_goes_away_in_mid_run_is_told_of_once_and_gets_everything_l
 
 def test_a_run_of_a_drive_is_trained_elsewhere_and_comes_back(drive, work, tmp_path):
     mirror = Mirror(tmp_path / "local", drive)
+    mirror.fetch()
     for step in (1, 2):
         work(tmp_path / "local", step)
         mirror.send()
@@ -550,6 +700,7 @@ def test_a_run_of_a_drive_is_trained_elsewhere_and_comes_back(drive, work, tmp_p
 
 def test_a_damaged_checkpoint_on_the_drive_is_named_and_the_other_taken_and_kept(drive, work, tmp_path):
     mirror = Mirror(tmp_path / "local", drive)
+    mirror.fetch()
     for step in (1, 2):
         work(tmp_path / "local", step)
         mirror.send()
@@ -568,6 +719,7 @@ def test_a_damaged_checkpoint_on_the_drive_is_named_and_the_other_taken_and_kept
 
 def test_samples_on_the_drive_are_bounded_and_keep_the_first(drive, work, tmp_path):
     mirror = Mirror(tmp_path / "local", drive)
+    mirror.fetch()
     for step in range(1, 3 * SAMPLES_KEPT):
         folder = tmp_path / "local" / "samples" / f"{step:08d}"
         folder.mkdir(parents=True)

@@ -59,7 +59,7 @@ def test_nothing_is_written_where_no_line_is_dropped(tmp_path, monkeypatch):
     path = write(tmp_path / "m.jsonl", training(5))
     monkeypatch.setattr(records, "write_atomically", None)
     drop_lines_after(path, 5)
-    merge_metrics(path, path)
+    merge_metrics(path, path.read_bytes())
     assert read_metrics(path, "training") == [training(5)]
 
 
@@ -71,7 +71,7 @@ def test_a_disk_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", fail)
         reads = (lambda: read_metrics(path, "training"), lambda: drop_lines_after(path, 1))
-        for read in (*reads, lambda: merge_metrics(tmp_path / "other.jsonl", path)):
+        for read in (*reads, lambda: merge_metrics(path, b"")):
             with pytest.raises(OSError, match=os.strerror(errno.EIO)):
                 read()
     assert read_metrics(path, "training") == [training(1)]
@@ -80,7 +80,7 @@ def test_a_disk_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path, monk
 def test_only_lines_of_a_kind_are_merged_where_one_is_named(tmp_path):
     own = write(tmp_path / "own.jsonl", training(1))
     other = write(tmp_path / "other.jsonl", training(2), {"kind": "quality", "step": 2})
-    merge_metrics(own, other, "quality")
+    merge_metrics(own, other.read_bytes(), "quality")
     assert [line["step"] for line in read_metrics(own, "training")] == [1]
     assert len(read_metrics(own, "quality")) == 1
 
@@ -119,11 +119,16 @@ def test_lines_that_nobody_wrote_are_left_out(tmp_path):
             "7",
             '{"kind": "training", "step": "x"}',
             '{"kind": ["training"]}',
+            '{"kind": "training"}',
+            '{"kind": "training", "step": 2, "loss_d": "low"}',
+            '{"kind": "training", "step": 1e999}',
+            '{"kind": "progress", "step": 1}',
+            '{"kind": "progress", "step": 1, "minutes": 1, "accuracy": null, "frechet": 2}',
             "[" * 100_000,
             "1" * 9_999,
         )
         file.write("".join(f"{line}\n" for line in strange).encode() + b"\xff\x00\n")
-    merge_metrics(tmp_path / "merged.jsonl", path)
+    merge_metrics(tmp_path / "merged.jsonl", path.read_bytes())
     append_metrics(path, training(5))
     drop_lines_after(path, 3)
     for read in (path, tmp_path / "merged.jsonl"):
@@ -134,9 +139,9 @@ def test_lines_that_nobody_wrote_are_left_out(tmp_path):
 def test_merged_lines_are_those_of_both_and_of_a_step_the_own(tmp_path):
     own = write(tmp_path / "own.jsonl", training(2) | {"loss_d": 0.5}, training(3))
     other = write(tmp_path / "other.jsonl", training(1), training(2), {"kind": "quality", "step": 2})
-    merge_metrics(own, other)
+    merge_metrics(own, other.read_bytes())
     assert [line["step"] for line in read_metrics(own, "training")] == [1, 2, 3]
     assert read_metrics(own, "training")[1]["loss_d"] == 0.5
     assert len(read_metrics(own, "quality")) == 1
-    merge_metrics(own, other)
+    merge_metrics(own, other.read_bytes())
     assert len(own.read_text().splitlines()) == 4

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import random
+import shutil
 import sys
 import types
 
@@ -14,7 +15,7 @@ import torch
 from helpers import files, runtime
 from helpers.checkpoints import load_newest_checkpoint, save_checkpoint
 from helpers.config import ConfigError, make_config
-from helpers.records import append_metrics
+from helpers.records import append_metrics, read_metrics
 from helpers.runtime import RunError, open_run, pick_precision, resolve_source, seed_everything
 
 
@@ -73,7 +74,7 @@ def test_a_run_on_drive_is_worked_on_here_and_a_new_one_takes_nothing_up(colab, 
     monkeypatch.setattr(runtime, "PROJECT", tmp_path / "project")
     run = open_run("a", use_drive=True)
     run.write_config(make_config())
-    assert run.here == tmp_path / "project" / "data" / "runs" / "MyDrive" / "class-sounds" / "a"
+    assert run.here.parent == tmp_path / "project" / "data" / "runs" and run.here.name.startswith("a-")
     assert run.local.generator == run.here / "generator.safetensors" and run.local.local.root == run.here
     append_metrics(run.root / "metrics.jsonl", {"kind": "training", "step": 1})
     save_checkpoint({"step": 1}, run.root / "checkpoints", 1)  # moved there from elsewhere
@@ -84,17 +85,53 @@ def test_a_run_on_drive_is_worked_on_here_and_a_new_one_takes_nothing_up(colab, 
     with pytest.warns(UserWarning, match="step-00000001.pt cannot be read"):
         run.open_mirror()
     run.root.rename(tmp_path / "gone")
-    with pytest.raises(RunError, match="cannot be read .*see that Drive is mounted and run this again"):
+    with pytest.raises(
+        RunError, match="cannot be read.*see that the disks are there and have room, and run this again"
+    ):
         run.open_mirror()
     (tmp_path / "gone").rename(run.root)
     run.restart()
-    assert os.listdir(run.root) == ["config.json"] and not run.here.exists()
-    run.here.mkdir()
+    assert sorted(os.listdir(run.root)) == ["beginning.txt", "config.json"] and os.listdir(run.here) == []
+    run.open_mirror()
     append_metrics(run.here / "metrics.jsonl", {"kind": "training", "step": 1})
-    run.config.unlink()  # its folder on Drive was thrown away
+    run.config.unlink()
     run.write_config(make_config())
-    assert not run.here.exists()
-    assert (run.here.parent / "a.before-1" / "metrics.jsonl").exists(), "nobody asked for it to be removed"
+    run.open_mirror()
+    assert read_metrics(run.here / "metrics.jsonl", "training"), "the run is the same one"
+    shutil.rmtree(run.root)  # thrown away on Drive
+    run.write_config(make_config())
+    with pytest.warns(UserWarning, match="what was here is in .*before-1"):
+        run.open_mirror()
+    assert not read_metrics(run.here / "metrics.jsonl", "training")
+    aside = run.here.with_name(f"{run.here.name}.before-1")
+    assert read_metrics(aside / "metrics.jsonl", "training"), "nobody asked for it to be removed"
+
+
+def test_runs_whose_folders_lie_in_one_another_have_each_their_own_copy(colab, monkeypatch, tmp_path):
+    monkeypatch.setattr(runtime, "PROJECT", tmp_path / "project")
+    outer, inner = (open_run(name, use_drive=True) for name in ("p", "p/long"))
+    for run in (outer, inner):
+        run.write_config(make_config())
+        run.open_mirror()
+    append_metrics(inner.here / "metrics.jsonl", {"kind": "training", "step": 1})
+    outer.restart()
+    assert read_metrics(inner.here / "metrics.jsonl", "training")
+
+
+def test_an_unmounted_drive_is_mounted_again_before_a_configuration_is_written(colab, tmp_path):
+    run = open_run("a", use_drive=True)
+    run.write_config(make_config())
+    (tmp_path / "drive").rename(tmp_path / "unmounted")
+    runtime.os.path.ismount = lambda _: False
+    run.write_config(make_config("short"))
+    assert len(colab) == 2
+
+
+def test_a_configuration_that_is_there_needs_no_room(tmp_path, monkeypatch):
+    run = open_run(str(tmp_path / "run"))
+    run.write_config(make_config())
+    monkeypatch.setattr(runtime, "write_atomically", None)
+    run.write_config(make_config())
 
 
 def test_a_folder_in_the_place_of_drive_is_not_taken_for_drive(colab, tmp_path):
@@ -113,10 +150,11 @@ def test_a_run_folder_with_a_link_in_it_is_refused(tmp_path):
     (tmp_path / "precious.txt").write_text("not ours")
     run = open_run(str(tmp_path / "run"))
     run.write_config(make_config())
-    for link in (run.root / "metrics.jsonl", run.root / "checkpoints" / "step-00000001.pt"):
-        link.parent.mkdir(exist_ok=True)
+    names = ("metrics.jsonl", "checkpoints/step-00000001.pt", "sounds/high/seed0_000.wav", "samples")
+    for link in (run.root / name for name in names):
+        link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to(tmp_path / "precious.txt")
-        with pytest.raises(RunError, match=f"{link.name} is a link, which leads out of the run folder"):
+        with pytest.raises(RunError, match=f"{link.name} is a link, which may lead out of the run folder"):
             open_run(str(tmp_path / "run"))
         link.unlink()
     (tmp_path / "linked").symlink_to(run.root)
