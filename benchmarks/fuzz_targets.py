@@ -22,7 +22,7 @@ from helpers.config import AudioConfig, ConfigError, ModelConfig, RunConfig, mak
 from helpers.features import fit_normaliser
 from helpers.generators import SoundGenerator, describe_origin, export_generator, load_generator
 from helpers.models import make_generator
-from helpers.records import drop_lines_after, merge_metrics, read_metrics
+from helpers.records import add_quality, drop_lines_after, read_metrics
 from helpers.sources import SourceError
 
 REFUSALS = (audio.AudioError, SourceError, ConfigError, CheckpointError)
@@ -79,7 +79,7 @@ def read_generator(content: bytes, work: Path) -> None:
 def read_metrics_file(content: bytes, work: Path) -> None:
     """What training and the tables do with it."""
     path = _written(content, work, "jsonl")
-    merge_metrics(work / "merged.jsonl", content)
+    add_quality(work / "merged.jsonl", content)
     drop_lines_after(path, 3)
     assert all(isinstance(line, dict) for line in read_metrics(path, "training"))
 

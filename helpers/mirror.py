@@ -15,7 +15,7 @@ from helpers.files import (
     write_in_place,
 )
 from helpers.generators import is_generator
-from helpers.records import merge_metrics
+from helpers.records import add_quality
 
 SLOTS = ("a", "b")
 METRICS, GENERATOR = SENT_WHOLE = ("metrics.jsonl", "generator.safetensors")
@@ -65,11 +65,11 @@ class Mirror:
         here, _, _ = newest_whole(self.local / "checkpoints")
         self._remember([beginning, *sorted(self.found), *([self.newest.digest] if self.newest else [])])
         newer = self.newest is not None and (here is None or self.newest.step > here.step)
-        if newer:
-            save_bytes(content, self.local / "checkpoints", self.newest.step)
+        self._fetch_metrics(newer)
         if newer or not is_generator(read_if_there(self.local / GENERATOR)):
             self._fetch_generator()
-        merge_metrics(self.local / METRICS, WrittenTwice(self.drive / METRICS).read())
+        if newer:  # last: what belongs to it is there
+            save_bytes(content, self.local / "checkpoints", self.newest.step)
         return problems
 
     def send(self) -> None:
@@ -79,8 +79,11 @@ class Mirror:
         """
         self._require_drive()
         self._require_not_overtaken()
-        metrics = WrittenTwice(self.drive / METRICS)
-        merge_metrics(self.local / METRICS, metrics.read(), "quality")  # what 04_listen added there meanwhile
+        metrics = WrittenTwice(self.drive / METRICS).read()
+        if metrics != self.sent.get(METRICS):  # 04_listen added to it, or another machine began to send
+            add_quality(self.local / METRICS, metrics)
+            for name in SENT_WHOLE:
+                self.sent.pop(name, None)
         problems = []
         for name in SENT_WHOLE:
             problems += self._send_whole(name)
@@ -134,6 +137,15 @@ class Mirror:
     def _remember(self, seen: list[str]) -> None:
         write_atomically(self.local / SEEN, lambda new: new.write_text("\n".join(seen)))
         self.seen = seen
+
+    def _fetch_metrics(self, newer: bool) -> None:
+        there, path = WrittenTwice(self.drive / METRICS).read(), self.local / METRICS
+        if newer:  # the lines of training are those of its checkpoint
+            here = read_if_there(path)
+            write_atomically(path, lambda new: new.write_bytes(there or b""))
+            add_quality(path, here)
+        else:
+            add_quality(path, there)
 
     def _fetch_generator(self) -> None:
         content = WrittenTwice(self.drive / GENERATOR).read()

@@ -45,14 +45,12 @@ def drop_lines_after(path: Path, step: int) -> None:
         _write_lines(path, kept)
 
 
-def merge_metrics(path: Path, other: bytes | None, only: str = "") -> None:
-    """Add to the lines of a file those of another, of one kind or all, that it lacks: of a step it has its own."""
-    own, merged = _whole_lines(path), {}
-    added = [(line, values) for line, values in _parse_lines(other) if only in ("", values["kind"])]
-    for line, values in added + own:
-        merged[(values["kind"], values.get("step")) if values["kind"] != "quality" else line] = line
-    if list(merged.values()) != [line for line, _ in own]:
-        _write_lines(path, merged.values())
+def add_quality(path: Path, other: bytes | None) -> None:
+    """Add to a file the lines that it lacks of what generators were measured at, from the content of another."""
+    own = [line for line, _ in _whole_lines(path)]
+    added = [line for line, values in _parse_lines(other) if values["kind"] == "quality" and line not in own]
+    if added:
+        _write_lines(path, own + added)
 
 
 def _whole_lines(path: Path) -> list[tuple[str, dict]]:

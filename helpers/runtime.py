@@ -70,8 +70,7 @@ class RunPaths:
         Nothing is written where nothing is new: a full disk needs no room for that.
         """
         content = config.to_json().encode()
-        if self.root.is_relative_to(DRIVE):
-            mount_drive()  # else a folder would be made in its place
+        self._require_drive()
         try:
             if read_if_there(self.config) != content:
                 write_atomically(self.config, lambda partial: partial.write_bytes(content))
@@ -107,6 +106,11 @@ class RunPaths:
             self._mend()
         return self.generator
 
+    def _require_drive(self) -> None:
+        """Drive may have gone away meanwhile: its folder would then be made in its place."""
+        if self.root.is_relative_to(DRIVE):
+            mount_drive()
+
     def _mend(self) -> None:
         for name in SENT_WHOLE:
             WrittenTwice(self.root / name).mend()
@@ -116,6 +120,7 @@ class RunPaths:
 
         Raises RunError where they cannot be removed.
         """
+        self._require_drive()
         try:
             if self.here != self.root:
                 mark_beginning(self.root)  # first: what other machines have does not come back

@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import time
@@ -25,7 +26,7 @@ from helpers.diagnosis import TrainingWarning
 from helpers.files import SAMPLES_KEPT
 from helpers.generators import export_generator, load_generator, read_note
 from helpers.mirror import Mirror, OvertakenError
-from helpers.records import append_metrics, read_metrics
+from helpers.records import append_metrics, drop_lines_after, read_metrics
 from helpers.runtime import RunPaths, open_run
 from helpers.training import Intervals, Limits, train_gan
 
@@ -250,6 +251,96 @@ class ReadFaults:
             return read(path)
 
         return reading
+
+
+class World:
+    """Machines that train one run on a drive which fails now and then; each checkpoint says from which it comes."""
+
+    def __init__(self, place, drive, seed: int, monkeypatch):
+        self.place, self.drive, self.random, self.patch = place, drive, random.Random(seed), monkeypatch
+        self.mirrors: dict[str, Mirror] = {}
+        self.sent: list[str] = []  # whence comes what was sent last
+        self.n_trained = self.n_before = 0  # n_before: what was trained before the run was started over
+
+    def whence(self, local) -> list[str]:
+        state, _ = load_newest_checkpoint(local / "checkpoints")
+        return state["whence"] if state else []
+
+    def begin(self, machine):
+        before = self.whence(self.place / machine)
+        self.mirrors.pop(machine, None)
+        mirror = Mirror(self.place / machine, self.drive)
+        with contextlib.suppress(OSError), self.faults():
+            mirror.fetch()
+            self.mirrors[machine] = mirror
+            whence = self.whence(mirror.local)  # as training does where it goes on
+            drop_lines_after(mirror.local / "metrics.jsonl", int(whence[-1].split()[-1]) if whence else 0)
+        asides = [self.whence(folder) for folder in self.place.glob(f"{machine}.before-*")]
+        held = [self.whence(self.place / machine), *asides]
+        assert any(whence[: len(before)] == before for whence in held), "what was here is here, or set aside"
+
+    def train(self, machine):
+        if machine in self.mirrors:
+            local, self.n_trained = self.mirrors[machine].local, self.n_trained + 1
+            whence = self.whence(local)
+            step = int(whence[-1].split()[-1]) + self.random.randint(1, 3) if whence else 1
+            state = {"step": step, "whence": [*whence, f"{machine} {self.n_trained} {step}"]}
+            append_metrics(local / "metrics.jsonl", {"kind": "training", "step": step})
+            save_checkpoint(state, local / "checkpoints", step)
+
+    def send(self, machine):
+        if machine in self.mirrors:
+            with contextlib.suppress(OSError):
+                with self.faults():
+                    self.mirrors[machine].send()
+                self.sent = self.whence(self.mirrors[machine].local)
+
+    def lose(self, machine):
+        self.mirrors.pop(machine, None)
+        shutil.rmtree(self.place / machine, ignore_errors=True)
+
+    def restart_kernel(self, machine):
+        self.mirrors.pop(machine, None)
+
+    def start_over(self, machine):
+        self.mirrors.pop(machine, None)
+        RunPaths(self.drive, self.place, self.place, self.place / machine).restart()
+        self.sent, self.n_before = [], self.n_trained
+
+    @contextlib.contextmanager
+    def faults(self):
+        at = self.random.randint(1, 40)  # most of these are never reached
+        kind = self.random.choice(("read", "write", "write"))
+        with self.patch.context() as patch:
+            if kind == "read":
+                faults = ReadFaults(self.drive, at)
+                patch.setattr(Path, "read_bytes", faults.on(Path.read_bytes))
+                patch.setattr(os, "listdir", faults.on(os.listdir))
+            else:
+                faults = Faults(self.drive, self.random.choice((errno.EIO, errno.ENOSPC)), at, 3)
+                patch.setattr(files, "open", faults.open, raising=False)
+                patch.setattr(files.os, "truncate", faults.truncate)
+            yield
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_machines_and_a_drive_do_the_drive_goes_on_from_what_was_sent(tmp_path, drive, monkeypatch, seed):
+    monkeypatch.setattr(files.os, "fsync", lambda _: None)
+    world = World(tmp_path / "machines", drive, seed, monkeypatch)
+    doings = [world.begin] * 2 + [world.train] * 3 + [world.send] * 3 + [world.lose, world.restart_kernel]
+    for n in range(200):
+        if n % 70 == 69:
+            world.start_over("other")
+        world.random.choice(doings)(world.random.choice(("one", "other", "third")))
+        shutil.rmtree(tmp_path / "fresh", ignore_errors=True)
+        Mirror(tmp_path / "fresh", drive).fetch()
+        there = world.whence(tmp_path / "fresh")
+        assert there[: len(world.sent)] == world.sent
+        assert all(int(words.split()[1]) > world.n_before for words in there)
+        steps = [line["step"] for line in read_metrics(tmp_path / "fresh" / "metrics.jsonl", "training")]
+        mine = [int(words.split()[-1]) for words in there]
+        assert [step for step in steps if mine and step <= mine[-1]] == mine
+    assert world.sent, "something was sent"
 
 
 def test_a_drive_that_cannot_be_read_begins_no_new_run(drive, work, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from helpers import records
-from helpers.records import append_metrics, compare_runs, drop_lines_after, merge_metrics, read_metrics
+from helpers.records import add_quality, append_metrics, compare_runs, drop_lines_after, read_metrics
 
 
 def write(path, *lines):
@@ -59,7 +59,7 @@ def test_nothing_is_written_where_no_line_is_dropped(tmp_path, monkeypatch):
     path = write(tmp_path / "m.jsonl", training(5))
     monkeypatch.setattr(records, "write_atomically", None)
     drop_lines_after(path, 5)
-    merge_metrics(path, path.read_bytes())
+    add_quality(path, path.read_bytes())
     assert read_metrics(path, "training") == [training(5)]
 
 
@@ -71,18 +71,10 @@ def test_a_disk_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path, monk
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", fail)
         reads = (lambda: read_metrics(path, "training"), lambda: drop_lines_after(path, 1))
-        for read in (*reads, lambda: merge_metrics(path, b"")):
+        for read in (*reads, lambda: add_quality(path, b"")):
             with pytest.raises(OSError, match=os.strerror(errno.EIO)):
                 read()
     assert read_metrics(path, "training") == [training(1)]
-
-
-def test_only_lines_of_a_kind_are_merged_where_one_is_named(tmp_path):
-    own = write(tmp_path / "own.jsonl", training(1))
-    other = write(tmp_path / "other.jsonl", training(2), {"kind": "quality", "step": 2})
-    merge_metrics(own, other.read_bytes(), "quality")
-    assert [line["step"] for line in read_metrics(own, "training")] == [1]
-    assert len(read_metrics(own, "quality")) == 1
 
 
 def test_the_newest_quality_of_each_run_on_the_same_recordings_is_compared(tmp_path):
@@ -128,20 +120,20 @@ def test_lines_that_nobody_wrote_are_left_out(tmp_path):
             "1" * 9_999,
         )
         file.write("".join(f"{line}\n" for line in strange).encode() + b"\xff\x00\n")
-    merge_metrics(tmp_path / "merged.jsonl", path.read_bytes())
     append_metrics(path, training(5))
     drop_lines_after(path, 3)
-    for read in (path, tmp_path / "merged.jsonl"):
-        assert read_metrics(read, "training") == [training(1)]
-        assert len(read.read_text().splitlines()) == 1
+    assert read_metrics(path, "training") == [training(1)]
+    assert len(path.read_text().splitlines()) == 1
 
 
-def test_merged_lines_are_those_of_both_and_of_a_step_the_own(tmp_path):
-    own = write(tmp_path / "own.jsonl", training(2) | {"loss_d": 0.5}, training(3))
-    other = write(tmp_path / "other.jsonl", training(1), training(2), {"kind": "quality", "step": 2})
-    merge_metrics(own, other.read_bytes())
-    assert [line["step"] for line in read_metrics(own, "training")] == [1, 2, 3]
-    assert read_metrics(own, "training")[1]["loss_d"] == 0.5
-    assert len(read_metrics(own, "quality")) == 1
-    merge_metrics(own, other.read_bytes())
-    assert len(own.read_text().splitlines()) == 4
+def test_only_what_was_measured_is_added_and_once(tmp_path):
+    own = write(tmp_path / "own.jsonl", training(2), {"kind": "quality", "step": 1})
+    other = write(
+        tmp_path / "other.jsonl", training(3), {"kind": "quality", "step": 2}, {"kind": "quality", "step": 1}
+    )
+    for _ in range(2):
+        add_quality(own, other.read_bytes())
+        assert read_metrics(own, "training") == [training(2)]
+        assert [line["step"] for line in read_metrics(own, "quality")] == [1, 2]
+    add_quality(tmp_path / "new.jsonl", None)
+    assert not (tmp_path / "new.jsonl").exists()

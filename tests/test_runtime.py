@@ -85,9 +85,7 @@ def test_a_run_on_drive_is_worked_on_here_and_a_new_one_takes_nothing_up(colab, 
     with pytest.warns(UserWarning, match="step-00000001.pt cannot be read"):
         run.open_mirror()
     run.root.rename(tmp_path / "gone")
-    with pytest.raises(
-        RunError, match="cannot be read.*see that the disks are there and have room"
-    ):
+    with pytest.raises(RunError, match="cannot be read.*see that the disks are there and have room"):
         run.open_mirror()
     (tmp_path / "gone").rename(run.root)
     run.restart()
