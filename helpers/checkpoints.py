@@ -94,6 +94,11 @@ def saved_in(folder: Path) -> list[Saved]:
     return sorted(found)
 
 
+def is_whole(saved: Saved) -> bool:
+    """Whether a checkpoint is the one whose digest was noted."""
+    return hashlib.sha256(saved.path.read_bytes()).hexdigest() == saved.digest
+
+
 def write_note(saved: Saved) -> None:
     """Say beside a checkpoint with a fixed name that it is whole, and of which step."""
     note = {"step": saved.step, "sha256": saved.digest, "check": _check_of(saved.step, saved.digest)}
@@ -165,11 +170,11 @@ def _is_of_saved_kinds(content: bytes) -> bool:
         members = opened.infolist()
         if any(member.compress_type != zipfile.ZIP_STORED for member in members):
             return False
-        if len({member.filename for member in members}) < len(members):
+        pickles = [member for member in members if member.filename.lower().endswith("data.pkl")]  # as torch looks
+        if len(pickles) != 1:
             return False
-        pickled = [opened.read(member) for member in members if member.filename.endswith("data.pkl")]
-    words = [(code.name, word) for content in pickled for code, word, _ in pickletools.genops(content)]
-    return {word for name, word in words if name == "GLOBAL"} <= SAVED_KINDS
+        pickled = opened.read(pickles[0])
+    return {word for code, word, _ in pickletools.genops(pickled) if code.name == "GLOBAL"} <= SAVED_KINDS
 
 
 def _has_modest_parts(state: dict) -> bool:

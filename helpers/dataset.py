@@ -298,9 +298,8 @@ def _read_cache(body: Path, index: dict, key: str, folder: Path | None) -> ClipC
     audio = from_dict(AudioConfig, index["audio"])
     shape = (len(index["labels"]), audio.n_mels, audio.n_frames)
     limits = {"labels": len(index["classes"]), "file_index": len(index["audit"]), "starts": LONGEST}
-    numbers = {name: np.array(index[name]) for name in limits}
-    for name, found in numbers.items():
-        if found.shape != shape[:1] or found.dtype != np.int64 or found.min() < 0 or found.max() >= limits[name]:
+    for name, most in limits.items():
+        if len(index[name]) != shape[0] or not all(type(n) is int and 0 <= n < most for n in index[name]):
             raise ValueError(f"{name} are not those of {shape[0]} clips")
     return ClipCache(
         folder=Path(folder or index["folder"]),
@@ -308,6 +307,6 @@ def _read_cache(body: Path, index: dict, key: str, folder: Path | None) -> ClipC
         classes=check_classes(index["classes"]),
         audit=tuple(map(AuditRow._make, index["audit"])),
         features=np.memmap(body, np.float16, "r", shape=shape),
-        **numbers,
+        **{name: np.array(index[name], np.int64) for name in limits},
         key=key,
     )

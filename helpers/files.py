@@ -98,6 +98,10 @@ class WrittenTwice:
         if content is not None:
             self._finish(content)
 
+    def whole(self) -> Path:
+        """Where that lies: under its own name, or beside it."""
+        return self.path if self._noted() is None else self.copy
+
     def drop(self) -> None:
         for path in (self.note, self.copy, self.path):  # the note first: without it the copy is nothing
             drop(path)

@@ -3,7 +3,16 @@
 import uuid
 from pathlib import Path
 
-from helpers.checkpoints import UNREADABLE, Saved, empty_note, newest_whole, save_bytes, saved_in, write_note
+from helpers.checkpoints import (
+    UNREADABLE,
+    Saved,
+    empty_note,
+    is_whole,
+    newest_whole,
+    save_bytes,
+    saved_in,
+    write_note,
+)
 from helpers.files import (
     SAMPLES_KEPT,
     WrittenTwice,
@@ -45,7 +54,7 @@ class Mirror:
     def __init__(self, local: Path, drive: Path):
         self.local, self.drive = local, drive
         self.newest: Saved | None = None  # on the drive, known to be whole
-        self.found: set[str] = set()  # digests of the checkpoints that the drive had when it was fetched
+        self.damaged: set[str] = set()  # digests that the drive noted of what was not that when it was fetched
         self.seen: list[str] = []  # what is in the file of this name
         self.sent: dict[str, object] = {}  # contents or times of files as they were sent
 
@@ -57,13 +66,15 @@ class Mirror:
         """
         self._require_drive()
         beginning = self._read_beginning() or self._begin()
-        self.found = {saved.digest for saved in saved_in(self.drive / "checkpoints")}
+        noted = saved_in(self.drive / "checkpoints")  # before they are read: what comes later is not known
         self.newest, content, problems = newest_whole(self.drive / "checkpoints")
+        older = {saved.digest for saved in noted if self.newest and saved.step <= self.newest.step}
+        self.damaged = {saved.digest for saved in noted} - older
         if self._is_overtaken(beginning):
             aside = set_aside(self.local)
             problems.append(f"{self.drive} was changed by another machine, and counts; what was here is in {aside}")
         here, _, _ = newest_whole(self.local / "checkpoints")
-        self._remember([beginning, *sorted(self.found), *([self.newest.digest] if self.newest else [])])
+        self._remember([beginning, *sorted(older), *([self.newest.digest] if self.newest else [])])
         newer = self.newest is not None and (here is None or self.newest.step > here.step)
         self._fetch_metrics(newer)
         if newer or not is_generator(read_if_there(self.local / GENERATOR)):
@@ -92,7 +103,8 @@ class Mirror:
             self._send_checkpoint(here, content)
         for folder in SENT_FOLDERS:
             for path in sorted((self.local / folder).rglob("*.*")):
-                self._send_once(path)
+                if path.is_file():
+                    self._send_once(path)
         thin_out(self.drive / "samples", SAMPLES_KEPT)
         if problems or damaged:
             raise OSError("; ".join(problems + damaged))
@@ -111,7 +123,7 @@ class Mirror:
             raise OSError(f"{self.drive} is not there, or holds no run: is the drive mounted?")
 
     def _read_beginning(self) -> str:
-        return (read_if_there(self.drive / BEGINNING) or b"").decode(errors="replace").strip()
+        return " ".join((read_if_there(self.drive / BEGINNING) or b"").decode(errors="replace").split())
 
     def _begin(self) -> str:
         mark_beginning(self.drive)
@@ -119,19 +131,20 @@ class Mirror:
 
     def _is_overtaken(self, beginning: str) -> bool:
         """Whether the local copy is of what the drive had before another machine wrote there."""
-        seen = (read_if_there(self.local / SEEN) or b"").decode(errors="replace").split()
+        seen = (read_if_there(self.local / SEEN) or b"").decode(errors="replace").splitlines()
         other = self.newest is not None and self.newest.digest not in seen
         holds = any((self.local / name).exists() for name in ("checkpoints", *SENT_WHOLE))
         return holds and (seen[:1] != [beginning] or other)
 
     def _require_not_overtaken(self) -> None:
         there = saved_in(self.drive / "checkpoints")
-        ours = {UNREADABLE, "", *self.found, *self.seen}  # unreadable: a note that broke off
-        strange = [saved for saved in there if saved.digest not in ours]
+        unsaid = {UNREADABLE, ""}  # a note that broke off, or that was never written
+        strange = [saved for saved in there if saved.digest not in unsaid | self.damaged | set(self.seen)]
+        arrived = [saved for saved in there if saved.digest in self.damaged - unsaid and is_whole(saved)]
         gone = self.newest is not None and not any(
-            saved.path == self.newest.path and saved.digest in ("", self.newest.digest) for saved in there
+            saved.path == self.newest.path and saved.digest in unsaid | {self.newest.digest} for saved in there
         )
-        if strange or gone or self._read_beginning() != self.seen[0]:
+        if strange or arrived or gone or [self._read_beginning()] != self.seen[:1]:
             raise OvertakenError(f"{self.drive} was changed meanwhile: this run is trained on another machine too")
 
     def _remember(self, seen: list[str]) -> None:

@@ -47,10 +47,10 @@ def drop_lines_after(path: Path, step: int) -> None:
 
 def add_quality(path: Path, other: bytes | None) -> None:
     """Add to a file the lines that it lacks of what generators were measured at, from the content of another."""
-    own = [line for line, _ in _whole_lines(path)]
+    own = dict.fromkeys(line for line, _ in _whole_lines(path))
     added = [line for line, values in _parse_lines(other) if values["kind"] == "quality" and line not in own]
     if added:
-        _write_lines(path, own + added)
+        _write_lines(path, [*own, *added])
 
 
 def _whole_lines(path: Path) -> list[tuple[str, dict]]:

@@ -17,7 +17,7 @@ from helpers import __version__
 from helpers.config import ConfigError, RunConfig, digest_of
 from helpers.downloads import KNOWN
 from helpers.files import WrittenTwice, drop, drop_folder, read_if_there, write_atomically
-from helpers.mirror import SEEN, SENT_WHOLE, Mirror, mark_beginning
+from helpers.mirror import BEGINNING, SEEN, SENT_WHOLE, Mirror, mark_beginning
 from helpers.sources import KIT
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -89,8 +89,8 @@ class RunPaths:
         try:
             if mirror:
                 problems = mirror.fetch()
-            else:
-                self._mend()
+            for name in () if mirror else SENT_WHOLE:
+                WrittenTwice(self.root / name).mend()
         except OSError as error:
             raise RunError(
                 f"{self.root} cannot be read, or {self.here} not be written ({error}): see that the disks are there "
@@ -102,18 +102,17 @@ class RunPaths:
 
     def whole_generator(self) -> Path:
         """The exported generator; where a machine went away while it wrote that, from the copy beside it."""
-        with contextlib.suppress(OSError):  # whoever opens it says what cannot be read
-            self._mend()
+        file = WrittenTwice(self.generator)
+        with contextlib.suppress(OSError):  # a drive that cannot be written to: the copy itself is opened
+            file.mend()
+        with contextlib.suppress(OSError):  # whoever opens it says that it cannot be read
+            return file.whole()
         return self.generator
 
     def _require_drive(self) -> None:
         """Drive may have gone away meanwhile: its folder would then be made in its place."""
         if self.root.is_relative_to(DRIVE):
             mount_drive()
-
-    def _mend(self) -> None:
-        for name in SENT_WHOLE:
-            WrittenTwice(self.root / name).mend()
 
     def restart(self) -> None:
         """Forget what was trained: checkpoints, metrics, samples and the generator; the data stays.
@@ -122,7 +121,7 @@ class RunPaths:
         """
         self._require_drive()
         try:
-            if self.here != self.root:
+            if self.here != self.root or (self.root / BEGINNING).exists():
                 mark_beginning(self.root)  # first: what other machines have does not come back
             for root in {self.root, self.here}:
                 for name in ("checkpoints", "samples"):
@@ -176,12 +175,13 @@ def open_run(run_dir: str, use_drive: bool = False) -> RunPaths:
     if root.is_relative_to(DRIVE):
         here = work / "runs" / f"{root.name}-{digest_of(str(root))}"  # beside, never in, that of another run
         return RunPaths(root, work / "cache" / root.name, work, here)
-    for path in root.rglob("*"):  # a drive has none
-        if path.is_symlink():
-            raise RunError(
-                f"{path} is a link, which may lead out of the run folder: put there what it leads to, or make the "
-                "whole run folder a link"
-            )
+    for folder, folders, files in os.walk(root):
+        for path in (os.path.join(folder, name) for name in folders + files):
+            if os.path.islink(path):
+                raise RunError(
+                    f"{path} is a link, which may lead out of the run folder: put there what it leads to, or make "
+                    "the whole run folder a link"
+                )
     return RunPaths(root, root / "data", work, root)
 
 

@@ -234,6 +234,7 @@ class _Trainer:
         for problem in problems:
             warnings.warn(problem, TrainingWarning, stacklevel=4)
         if state is None:
+            self._cut_metrics(0)
             return False
         found = []
         try:
@@ -254,20 +255,29 @@ class _Trainer:
                 f"{self.folder} was trained with other settings ({'; '.join(found)}): use them again, choose "
                 "another run folder, or start over with restart=True"
             )
+        self._cut_metrics(self.step)
         self._say(f"continuing from step {self.step}, {self.seconds / 60:.1f} minutes into {self.folder}")
         return True
 
+    def _cut_metrics(self, step: int) -> None:
+        if is_first():
+            with self._refused():
+                drop_lines_after(self.folder / "metrics.jsonl", step)
+
     def _load_newest(self) -> tuple[dict | None, list[str]]:
-        """The newest checkpoint, and the metrics cut back to its step."""
+        with self._refused():
+            return load_newest_checkpoint(self.folder / "checkpoints")
+
+    @contextlib.contextmanager
+    def _refused(self):
+        """A run is not taken up, nor a new one begun, where the disk does not say what there is."""
         try:
-            state, problems = load_newest_checkpoint(self.folder / "checkpoints")
-            drop_lines_after(self.folder / "metrics.jsonl", state["step"] if state else 0)
+            yield
         except OSError as error:
             raise CheckpointError(
                 f"{self.folder} cannot be read, or its metrics not be written ({error}): see that the disk is there "
                 "and has room, and run this again; nothing in it was changed"
             ) from error
-        return state, problems
 
     def _go_back(self) -> None:
         warnings.warn(DIVERGED, TrainingWarning, stacklevel=4)

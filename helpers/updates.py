@@ -53,13 +53,30 @@ class Players:
         return {name: part.state_dict() for name, part in self._parts().items()}
 
     def load(self, state: dict) -> None:
-        """Take up where `state` was taken."""
+        """Take up where `state` was taken. Raises ValueError, KeyError or RuntimeError if it is of other networks."""
         for name, part in self._parts().items():
-            part.load_state_dict(state[name])
+            if isinstance(part, torch.optim.Optimizer):
+                _load_averages(part, state[name])
+            elif name != "scaler" or state[name]:  # of fp32 or bf16 it is empty, and training may go on in fp16
+                part.load_state_dict(state[name])
 
     def _parts(self) -> dict:
         names = ("generator", "discriminator", "average", "optimiser_g", "optimiser_d", "scaler")
         return {name: getattr(self, name) for name in names}
+
+
+def _load_averages(optimiser: torch.optim.Adam, state: dict) -> None:
+    """Load an optimiser's state, its settings apart, which are the configuration's.
+
+    `Optimizer.load_state_dict` takes tensors of any shape, and a step with them reads beyond their end.
+    """
+    parameters = (parameter for group in optimiser.param_groups for parameter in group["params"])
+    shapes = {index: parameter.shape for index, parameter in enumerate(parameters)}
+    for index, averages in state["state"].items():
+        wanted = {"step": torch.Size(), "exp_avg": shapes[index], "exp_avg_sq": shapes[index]}
+        if {name: value.shape for name, value in averages.items() if value.dtype == torch.float32} != wanted:
+            raise ValueError(f"the averages of parameter {index} are not of its shape")
+    optimiser.load_state_dict({"state": state["state"], "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 def train_step_d(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from helpers import metrics
 from helpers.audio import write_wav
-from helpers.config import LONGEST_NAME, RunConfig
+from helpers.config import LONGEST_NAME, RunConfig, digest_of
 from helpers.dataset import TrainAudioSpectrogramDataset
 from helpers.diagnosis import TrainingWarning, badness, find_faults
 from helpers.evaluation import Evaluator
@@ -127,8 +127,10 @@ class Watch:
 
 def _wav_name(class_name: str) -> str:
     """A folder's name may be so long that there is no room for an ending."""
-    ending = ".wav"
-    return os.fsdecode(os.fsencode(class_name)[: LONGEST_NAME - len(ending)]) + ending
+    ending, name = ".wav", os.fsencode(class_name)
+    if len(name) + len(ending) > LONGEST_NAME:
+        ending = f"-{digest_of(class_name)}{ending}"
+    return os.fsdecode(name[: LONGEST_NAME - len(ending)]) + ending
 
 
 def fixed_batch(z_dim: int, n_classes: int) -> tuple[Tensor, Tensor]:

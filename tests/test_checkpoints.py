@@ -185,7 +185,7 @@ def test_a_state_that_grows_when_it_is_used_is_passed_over(tmp_path, how):
 def taking_memory(how: str) -> bytes:
     """A small file that would take much memory."""
     n = 2 * 10**9
-    if how == "bytearray":
+    if how in ("bytearray", "capitals"):
         pickled = b"\x80\x02c__builtin__\nbytearray\n\x8a\x08" + n.to_bytes(8, "little") + b"\x85R."
     elif how == "codecs":
         pickled = b"\x80\x02" + 40 * b"c_codecs\nencode\n(" + b"X\x01\x00\x00\x00aX\x06\x00\x00\x00latin1tR"
@@ -194,12 +194,13 @@ def taking_memory(how: str) -> bytes:
         pickled = b"\x80\x02X" + (10**8).to_bytes(4, "little") + b"a" * 10**8 + b"."
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED if how == "deflated" else zipfile.ZIP_STORED) as opened:
-        for name, member in (("data.pkl", pickled), ("version", b"3\n"), ("byteorder", b"little")):
+        first = "DATA.PKL" if how == "capitals" else "data.pkl"
+        for name, member in ((first, pickled), ("version", b"3\n"), ("byteorder", b"little")):
             opened.writestr(f"archive/{name}", member)
     return content.getvalue() if how != "no zip" else pickle.dumps(bytearray(9))
 
 
-@pytest.mark.parametrize("how", ["bytearray", "codecs", "deflated", "no zip"])
+@pytest.mark.parametrize("how", ["bytearray", "capitals", "codecs", "deflated", "no zip"])
 def test_a_small_file_that_takes_much_memory_is_passed_over_before_it_does(tmp_path, monkeypatch, how):
     save_checkpoint(state(1), tmp_path, 1)
     (tmp_path / "step-00000002.pt").write_bytes(taking_memory(how))

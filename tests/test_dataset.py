@@ -291,6 +291,7 @@ def test_a_damaged_cache_is_told_of_and_made_again(folder, tmp_path, suffix, dam
         ("labels", -1),
         ("labels", 0.5),
         ("labels", [0]),
+        ("labels", "a" * 999),
         ("file_index", 999),
         ("starts", 2**61),
         ("classes", "../../evil"),

@@ -616,6 +616,65 @@ def test_a_flipped_bit_in_a_note_makes_no_older_checkpoint_the_newest(drive, wor
     assert newest_whole(drive / "checkpoints")[0].path.stem == "a", "what was whole is not what is overwritten"
 
 
+def test_a_checkpoint_that_arrives_on_the_drive_after_its_note_is_not_overwritten(drive, work_as, tmp_path):
+    one, other = (Mirror(tmp_path / name, drive) for name in ("one", "other"))
+    other.fetch()
+    for step in (2, 50):
+        work_as(other, step)
+    content = (drive / "checkpoints" / "b.pt").read_bytes()
+    (drive / "checkpoints" / "b.pt").write_bytes(content[:99])  # the upload of what is large takes longer
+    assert len(one.fetch()) == 1
+    (drive / "checkpoints" / "b.pt").write_bytes(content)
+    with pytest.raises(OvertakenError):
+        work_as(one, 3)
+    assert load_newest_checkpoint(drive / "checkpoints")[0]["step"] == 50
+    assert len(Mirror(one.local, drive).fetch()) == 1
+    assert load_newest_checkpoint(one.local / "checkpoints")[0]["step"] == 50
+
+
+def test_a_note_that_is_damaged_in_mid_run_does_not_end_the_sending(drive, work, tmp_path):
+    mirror = Mirror(tmp_path / "local", drive)
+    mirror.fetch()
+    for step in (1, 2, 3):
+        work(mirror.local, step)
+        mirror.send()
+        (drive / "checkpoints" / f"{mirror.newest.path.stem}.json").write_text("{")
+    work(mirror.local, 4)
+    mirror.send()
+    assert newest_whole(drive / "checkpoints")[0].step == 4
+
+
+def test_a_run_that_was_started_over_off_the_drive_does_not_come_back_either(drive, work, tmp_path):
+    mirror = Mirror(tmp_path / "local", drive)
+    mirror.fetch()
+    for step in (1, 9):
+        work(mirror.local, step)
+        mirror.send()
+    shutil.move(drive, tmp_path / "moved")
+    open_run(str(tmp_path / "moved")).restart()
+    shutil.move(tmp_path / "moved", drive)
+    assert len(Mirror(mirror.local, drive).fetch()) == 1
+    assert load_newest_checkpoint(mirror.local / "checkpoints") == (None, [])
+
+
+def test_a_beginning_of_any_words_is_one(drive, work, tmp_path):
+    (drive / "beginning.txt").write_text(" ab cd\nef\n")
+    mirror = Mirror(tmp_path / "local", drive)
+    for step in (1, 2):
+        assert mirror.fetch() == []
+        work(mirror.local, step)
+        mirror.send()
+
+
+def test_folders_among_the_pictures_and_sounds_are_left_alone(drive, work, tmp_path):
+    mirror = Mirror(tmp_path / "local", drive)
+    mirror.fetch()
+    work(mirror.local, 1)
+    (mirror.local / "samples" / ".ipynb_checkpoints").mkdir()
+    mirror.send()
+    assert (drive / "samples" / "00000001" / "a.wav").exists()
+
+
 def test_a_damaged_generator_is_not_sent_and_is_fetched_again(drive, work, tmp_path):
     mirror = Mirror(tmp_path / "local", drive)
     mirror.fetch()

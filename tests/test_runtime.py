@@ -171,6 +171,20 @@ def test_a_generator_that_was_being_written_is_put_right_from_its_copy(tmp_path)
     assert sorted(os.listdir(run.root)) == ["config.json", "generator.safetensors"]
 
 
+def test_a_generator_beside_one_that_cannot_be_written_is_opened_itself(tmp_path, monkeypatch):
+    run = open_run(str(tmp_path / "run"))
+    run.write_config(make_config())
+    run.generator.write_bytes(b"half of")
+    (run.root / "generator.safetensors.copy").write_bytes(b"half of it")
+    (run.root / "generator.safetensors.sha256").write_bytes(hashlib.sha256(b"half of it").hexdigest().encode())
+
+    def fail(*_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(files, "write_in_place", fail)
+    assert run.whole_generator().read_bytes() == b"half of it"
+
+
 def test_a_run_that_cannot_be_forgotten_says_why(tmp_path, monkeypatch):
     run = open_run(str(tmp_path / "run"))
     run.write_config(make_config())

@@ -321,6 +321,7 @@ def test_what_was_trained_before_nan_is_sent_to_the_drive(dataset, tiny_run, tmp
     drive.mkdir()
     (drive / "config.json").write_text("{}")
     mirror = Mirror(tmp_path / "local", drive)
+    mirror.fetch()
     drive.rename(tmp_path / "away")
     step = training._Trainer._step
 
@@ -502,6 +503,51 @@ def test_a_checkpoint_that_holds_something_else_is_refused_in_words(train, tiny_
     save_checkpoint(checkpoint(tmp_path) | {key: value}, tmp_path / "run" / "checkpoints", 1)
     with pytest.raises(CheckpointError, match=r"restart=True"):
         train(tiny_run(), steps=2)
+
+
+@pytest.mark.parametrize("damage", ["shape", "missing", "double", "unknown", "text"])
+def test_averages_of_other_shapes_are_refused_before_a_step_reads_beyond_them(train, tiny_run, tmp_path, damage):
+    train(tiny_run(), steps=1)
+    state = checkpoint(tmp_path)
+    averages = state["players"]["optimiser_g"]["state"]
+    if damage == "missing":
+        del averages[0]["exp_avg"]
+    elif damage == "unknown":
+        averages[10_000] = averages[0]
+    else:
+        others = {"shape": torch.zeros(1), "double": averages[0]["exp_avg"].double(), "text": "x"}
+        averages[0]["exp_avg"] = others[damage]
+    save_checkpoint(state, tmp_path / "run" / "checkpoints", 1)
+    with pytest.raises(CheckpointError, match=r"restart=True"):
+        train(tiny_run(), steps=2)
+
+
+def test_a_strangers_settings_of_the_optimisers_are_not_taken(train, tiny_run, tmp_path):
+    train(tiny_run(), steps=2)
+    state = checkpoint(tmp_path)
+    expected = train(tiny_run(), steps=3) and checkpoint(tmp_path)
+    for name in ("optimiser_g", "optimiser_d"):
+        state["players"][name]["param_groups"] = [{"lr": "x"}]
+    shutil.rmtree(tmp_path / "run")
+    save_checkpoint(state, tmp_path / "run" / "checkpoints", 2)
+    train(tiny_run(), steps=3)
+    assert_same(checkpoint(tmp_path)["players"]["generator"], expected["players"]["generator"])
+
+
+def test_a_run_goes_on_in_half_precision(train, tiny_run, tmp_path):
+    train(tiny_run(), steps=1)
+    assert train(tiny_run(), steps=2, precision="fp16").step == 2
+    assert train(tiny_run(), steps=3).step == 3
+
+
+def test_a_run_that_is_refused_keeps_its_metrics(train, tiny_run, tmp_path):
+    train(tiny_run(), steps=1)
+    append_metrics(tmp_path / "run" / "metrics.jsonl", {"kind": "training", "step": 9})
+    with pytest.raises(CheckpointError, match="was trained with other settings"):
+        train(tiny_run(batch_size=6), steps=2)
+    assert [line["step"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl", "training")] == [1, 9]
+    train(tiny_run(), steps=1)
+    assert [line["step"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl", "training")] == [1]
 
 
 def test_compiled_networks_train_as_the_others_do(datasets, tiny_run, tmp_path):
