@@ -15,6 +15,7 @@ import pytest
 from jupyter_client import KernelManager
 from nbclient import NotebookClient
 
+from helpers import runtime
 from helpers.checkpoints import load_newest_checkpoint
 from helpers.parameters import NOTEBOOKS, read_parameters
 from helpers.records import read_metrics
@@ -213,12 +214,13 @@ def test_the_stop_button_saves_and_leaves_a_usable_run(tmp_path):
     )
 
 
-def test_a_run_on_drive_is_trained_on_a_copy_and_goes_on_on_another_machine(tmp_path):
+def test_a_run_on_drive_is_trained_on_a_copy_and_goes_on_on_another_machine(tmp_path, monkeypatch):
     """With a folder in the place of the mounted Drive."""
     drive = tmp_path / "drive"
     run_dir = drive / "MyDrive" / "rain"
     run_dir.parent.mkdir(parents=True)
-    local = PROJECT / "data" / "runs" / "MyDrive" / "rain"
+    monkeypatch.setattr(runtime, "DRIVE", drive)
+    local = runtime.open_run(str(run_dir)).here
 
     def execute_there(name: str, **parameters) -> str:
         notebook = read(name)
