@@ -1,4 +1,4 @@
-"""Shared by the tests: a tiny geometry, a folder of made sounds, its clips, and tiny runs of both recipes."""
+"""Shared by the tests: a tiny geometry, made sounds and their clips, tiny runs of both recipes, and a drive."""
 
 import dataclasses
 
@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from drives import new_drive
 
+from helpers.checkpoints import save_checkpoint
 from helpers.config import RECIPES, AudioConfig, DataConfig, ModelConfig, RunConfig
 from helpers.dataset import TrainAudioSpectrogramDataset, fit_to, prepare_clips
 from helpers.features import PerClipNormaliser
-from helpers.generators import SoundGenerator
+from helpers.generators import SoundGenerator, export_generator
+from helpers.mirror import Mirror
 from helpers.models import make_generator
+from helpers.records import append_metrics
 
 RATE = 8_000
 N_EACH = 8  # recordings a class
@@ -105,3 +109,39 @@ def sound_generator(datasets, tiny_run):
         return SoundGenerator(network, run.audio, run.model, tuple(classes), normaliser)
 
     return make
+
+
+@pytest.fixture
+def drive(tmp_path):
+    return new_drive(tmp_path / "drive")
+
+
+@pytest.fixture
+def work(sound_generator):
+    """A function: what training writes at a step, into a local copy."""
+    generator = sound_generator()
+
+    def write(local, step: int) -> None:
+        local.mkdir(exist_ok=True)
+        append_metrics(local / "metrics.jsonl", {"kind": "training", "step": step})
+        save_checkpoint({"step": step, "weights": torch.full((300,), float(step))}, local / "checkpoints", step)
+        export_generator(local / "generator.safetensors", generator, {"step": step})
+        (local / "samples" / f"{step:08d}").mkdir(parents=True)
+        (local / "samples" / f"{step:08d}" / "a.wav").write_bytes(b"a sound")
+
+    return write
+
+
+@pytest.fixture
+def trained(drive, work, tmp_path):
+    """A function: a machine that trained and sent some steps."""
+
+    def train_and_send(*steps: int, name: str = "local") -> Mirror:
+        mirror = Mirror(tmp_path / name, drive)
+        mirror.fetch()
+        for step in steps:
+            work(mirror.local, step)
+            mirror.send()
+        return mirror
+
+    return train_and_send

@@ -1,13 +1,10 @@
 """A run on a drive that fails, fills up, goes away or is left half written: nothing that was sent is ever lost."""
 
-import builtins
 import contextlib
 import errno
 import hashlib
 import itertools
-import json
 import os
-import random
 import shutil
 import signal
 import time
@@ -16,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from drives import Faults, ReadFaults, new_drive, train_with
 from failing import in_a_child
 from states import assert_same
 
@@ -24,40 +22,11 @@ from helpers import mirror as mirror_module
 from helpers.checkpoints import load_newest_checkpoint, newest_whole, save_checkpoint
 from helpers.diagnosis import TrainingWarning
 from helpers.files import SAMPLES_KEPT
-from helpers.generators import export_generator, load_generator, read_note
+from helpers.generators import load_generator, read_note
 from helpers.mirror import Mirror, OvertakenError
 from helpers.records import append_metrics, drop_lines_after, read_metrics
-from helpers.runtime import RunPaths, open_run
+from helpers.runtime import open_run
 from helpers.training import Intervals, Limits, train_gan
-
-
-@pytest.fixture
-def drive(tmp_path):
-    return new_drive(tmp_path / "drive")
-
-
-def new_drive(folder):
-    """A run folder as 01_data leaves it."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    return folder
-
-
-@pytest.fixture
-def work(sound_generator):
-    """A function: what training writes at a step, into a local copy."""
-    generator = sound_generator()
-
-    def write(local, step: int) -> None:
-        local.mkdir(exist_ok=True)
-        append_metrics(local / "metrics.jsonl", {"kind": "training", "step": step})
-        save_checkpoint({"step": step, "weights": torch.full((300,), float(step))}, local / "checkpoints", step)
-        export_generator(local / "generator.safetensors", generator, {"step": step})
-        (local / "samples" / f"{step:08d}").mkdir(parents=True)
-        (local / "samples" / f"{step:08d}" / "a.wav").write_bytes(b"a sound")
-
-    return write
 
 
 def fetched(drive, tmp_path, name="another machine"):
@@ -103,67 +72,14 @@ def test_the_drive_is_not_overtaken_by_an_older_copy_nor_a_newer_copy_by_the_dri
     assert read_note(tmp_path / "other" / "generator.safetensors")["step"] == 9
 
 
-def test_lines_that_were_written_to_the_drive_meanwhile_stay(drive, work, tmp_path):
-    mirror = Mirror(tmp_path / "local", drive)
-    mirror.fetch()
-    work(tmp_path / "local", 1)
-    mirror.send()
+def test_lines_that_were_written_to_the_drive_meanwhile_stay(trained, drive, work, tmp_path):
+    mirror = trained(1)
     append_metrics(drive / "metrics.jsonl", {"kind": "quality", "accuracy": 0.9, "step": 1})
     mirror.fetch()
     work(tmp_path / "local", 2)
     mirror.send()
     assert [line["step"] for line in read_metrics(drive / "metrics.jsonl", "training")] == [1, 2]
     assert len(read_metrics(drive / "metrics.jsonl", "quality")) == 1
-
-
-class Faults:
-    """Stands for a drive at the n-th thing that is done to a file on it: half of it is done, and an error comes.
-
-    So it does with the next n_faults - 1 things, too.
-    """
-
-    def __init__(self, drive, number: int, at: int, n_faults: int = 1):
-        self.drive, self.number, self.faults, self.n = str(drive), number, range(at, at + n_faults), 0
-
-    def due(self, path) -> bool:
-        self.n += str(path).startswith(self.drive)
-        return self.n in self.faults and str(path).startswith(self.drive)
-
-    def fail(self):
-        raise OSError(self.number, os.strerror(self.number))
-
-    def open(self, path, mode="r", *words, **options):
-        if "r" in mode and "+" not in mode:
-            return builtins.open(path, mode, *words, **options)
-        if self.number != errno.ENOSPC and self.due(path):  # a full drive opens, empties, and then has no room
-            self.fail()
-        file = builtins.open(path, mode, *words, **options)  # noqa: SIM115 (closed by Half)
-        write = file.write
-
-        class Half:
-            def __getattr__(own, name):
-                return getattr(file, name)
-
-            def __enter__(own):
-                return own
-
-            def __exit__(own, *_):
-                file.close()
-
-            def write(own, content):
-                if self.due(path):
-                    write(content[: len(content) // 2])
-                    file.flush()
-                    self.fail()
-                return write(content)
-
-        return Half()
-
-    def truncate(self, path, size):
-        if self.number != errno.ENOSPC and self.due(path):
-            self.fail()
-        with open(path, "rb+") as file:
-            file.truncate(size)
 
 
 @pytest.mark.parametrize(
@@ -236,113 +152,6 @@ def test_no_fault_of_the_drive_when_it_is_read_is_taken_for_an_empty_drive(drive
     assert at > 20  # readings that failed, and none was left
 
 
-class ReadFaults:
-    """Stands for a drive that cannot be read at the n-th time that something is read from it."""
-
-    def __init__(self, drive, at: int):
-        self.drive, self.at, self.n = str(drive), at, 0
-
-    def on(self, read):
-        def reading(path):
-            if str(path).startswith(self.drive) and os.path.exists(path):
-                self.n += 1
-                if self.n == self.at:
-                    raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
-            return read(path)
-
-        return reading
-
-
-class World:
-    """Machines that train one run on a drive which fails now and then; each checkpoint says from which it comes."""
-
-    def __init__(self, place, drive, seed: int, monkeypatch):
-        self.place, self.drive, self.random, self.patch = place, drive, random.Random(seed), monkeypatch
-        self.mirrors: dict[str, Mirror] = {}
-        self.sent: list[str] = []  # whence comes what was sent last
-        self.n_sent = self.n_trained = self.n_before = 0  # n_before: trained before the run was started over
-
-    def whence(self, local) -> list[str]:
-        state, _ = load_newest_checkpoint(local / "checkpoints")
-        return state["whence"] if state else []
-
-    def begin(self, machine):
-        before = self.whence(self.place / machine)
-        self.mirrors.pop(machine, None)
-        mirror = Mirror(self.place / machine, self.drive)
-        with contextlib.suppress(OSError), self.faults():
-            mirror.fetch()
-            self.mirrors[machine] = mirror
-            whence = self.whence(mirror.local)  # as training does where it goes on
-            drop_lines_after(mirror.local / "metrics.jsonl", int(whence[-1].split()[-1]) if whence else 0)
-        asides = [self.whence(folder) for folder in self.place.glob(f"{machine}.before-*")]
-        held = [self.whence(self.place / machine), *asides]
-        assert any(whence[: len(before)] == before for whence in held), "what was here is here, or set aside"
-
-    def train(self, machine):
-        if machine in self.mirrors:
-            local, self.n_trained = self.mirrors[machine].local, self.n_trained + 1
-            whence = self.whence(local)
-            step = int(whence[-1].split()[-1]) + self.random.randint(1, 3) if whence else 1
-            state = {"step": step, "whence": [*whence, f"{machine} {self.n_trained} {step}"]}
-            append_metrics(local / "metrics.jsonl", {"kind": "training", "step": step})
-            save_checkpoint(state, local / "checkpoints", step)
-
-    def send(self, machine):
-        if machine in self.mirrors:
-            with contextlib.suppress(OSError):
-                with self.faults():
-                    self.mirrors[machine].send()
-                self.sent, self.n_sent = self.whence(self.mirrors[machine].local), self.n_sent + 1
-
-    def lose(self, machine):
-        self.mirrors.pop(machine, None)
-        shutil.rmtree(self.place / machine, ignore_errors=True)
-
-    def restart_kernel(self, machine):
-        self.mirrors.pop(machine, None)
-
-    def start_over(self, machine):
-        self.mirrors.pop(machine, None)
-        RunPaths(self.drive, self.place, self.place, self.place / machine).restart()
-        self.sent, self.n_before = [], self.n_trained
-
-    @contextlib.contextmanager
-    def faults(self):
-        at = self.random.randint(1, 40)  # most of these are never reached
-        kind = self.random.choice(("read", "write", "write"))
-        with self.patch.context() as patch:
-            if kind == "read":
-                faults = ReadFaults(self.drive, at)
-                patch.setattr(Path, "read_bytes", faults.on(Path.read_bytes))
-                patch.setattr(os, "listdir", faults.on(os.listdir))
-            else:
-                faults = Faults(self.drive, self.random.choice((errno.EIO, errno.ENOSPC)), at, 3)
-                patch.setattr(files, "open", faults.open, raising=False)
-                patch.setattr(files.os, "truncate", faults.truncate)
-            yield
-
-
-@pytest.mark.parametrize("seed", range(40))
-def test_whatever_machines_and_a_drive_do_the_drive_goes_on_from_what_was_sent(tmp_path, drive, monkeypatch, seed):
-    monkeypatch.setattr(files.os, "fsync", lambda _: None)
-    world = World(tmp_path / "machines", drive, seed, monkeypatch)
-    doings = [world.begin] * 2 + [world.train] * 3 + [world.send] * 3 + [world.lose, world.restart_kernel]
-    for n in range(200):
-        if n % 70 == 69:
-            world.start_over("other")
-        world.random.choice(doings)(world.random.choice(("one", "other", "third")))
-        shutil.rmtree(tmp_path / "fresh", ignore_errors=True)
-        Mirror(tmp_path / "fresh", drive).fetch()
-        there = world.whence(tmp_path / "fresh")
-        assert there[: len(world.sent)] == world.sent
-        assert all(int(words.split()[1]) > world.n_before for words in there)
-        steps = [line["step"] for line in read_metrics(tmp_path / "fresh" / "metrics.jsonl", "training")]
-        mine = [int(words.split()[-1]) for words in there]
-        assert [step for step in steps if mine and step <= mine[-1]] == mine
-    assert world.n_sent > 3
-
-
 def test_a_drive_that_cannot_be_read_begins_no_new_run(drive, work, tmp_path, monkeypatch):
     first, second = (Mirror(tmp_path / name, drive) for name in ("first", "second"))
     first.fetch()
@@ -362,132 +171,6 @@ def test_a_drive_that_cannot_be_read_begins_no_new_run(drive, work, tmp_path, mo
     with pytest.raises(OSError, match="trained on another machine too"):
         second.send()
     assert before == {path: path.read_bytes() for path in drive.rglob("*.*")}
-
-
-MACHINES = ("one", "other")
-
-
-def tags(folder) -> list:
-    """Each training step, and which machine made it."""
-    lines = read_metrics(folder / "metrics.jsonl", "training")
-    return [(line["step"], MACHINES[line["by"]] if "by" in line else None) for line in lines]
-
-
-@pytest.fixture
-def work_as(work):
-    """A function: the same work, with the machine's name in its lines of metrics."""
-
-    def write(mirror, step: int, send: bool = True) -> None:
-        work(mirror.local, step)
-        lines = (mirror.local / "metrics.jsonl").read_text().splitlines()
-        named = json.dumps(json.loads(lines[-1]) | {"by": MACHINES.index(mirror.local.name)})
-        (mirror.local / "metrics.jsonl").write_text("\n".join([*lines[:-1], named, ""]))
-        if send:
-            mirror.send()
-
-    return write
-
-
-def test_where_two_machines_went_on_the_drive_counts_and_the_others_work_is_set_aside(drive, work_as, tmp_path):
-    one, other = (Mirror(tmp_path / name, drive) for name in ("one", "other"))
-    one.fetch()
-    for step in (2, 4):
-        work_as(one, step)
-    for step in (6, 8, 20):
-        work_as(one, step, send=False)  # the drive was away
-    other.fetch()
-    for step in (6, 9, 12):
-        work_as(other, step)
-    before = {path: path.read_bytes() for path in drive.rglob("*.*")}
-    with pytest.raises(OSError, match="was changed meanwhile: this run is trained on another machine too"):
-        one.send()
-    assert before == {path: path.read_bytes() for path in drive.rglob("*.*")}
-    one = Mirror(one.local, drive)
-    (aside,) = one.fetch()
-    assert load_newest_checkpoint(one.local / "checkpoints")[0]["step"] == 12
-    assert load_newest_checkpoint(tmp_path / "one.before-1" / "checkpoints")[0]["step"] == 20
-    assert str(tmp_path / "one.before-1") in aside
-    work_as(one, 14)
-    assert tags(drive) == [(2, "one"), (4, "one"), (6, "other"), (9, "other"), (12, "other"), (14, "one")]
-
-
-def test_a_run_that_was_started_over_elsewhere_does_not_come_back(drive, work_as, tmp_path):
-    one, other = (Mirror(tmp_path / name, drive) for name in ("one", "other"))
-    one.fetch()
-    for step in (900, 1000):
-        work_as(one, step)
-    RunPaths(drive, tmp_path, tmp_path, other.local).restart()
-    other.fetch()
-    for n_sent, step in enumerate((100, 200)):
-        one = Mirror(one.local, drive)
-        assert len(one.fetch()) == 1 and (tmp_path / f"one.before-{n_sent + 1}").is_dir()
-        if n_sent:
-            assert load_newest_checkpoint(one.local / "checkpoints")[0]["step"] == 100
-        else:  # nothing was trained yet where it was started over
-            assert load_newest_checkpoint(one.local / "checkpoints") == (None, [])
-        work_as(one, 1010, send=False)
-        work_as(other, step)
-    with pytest.raises(OvertakenError):
-        one.send()
-    assert load_newest_checkpoint(drive / "checkpoints")[0]["step"] == 200
-    assert tags(drive) == [(100, "other"), (200, "other")]
-
-
-def test_what_another_machine_sends_while_this_one_fetches_is_not_overwritten(drive, work_as, tmp_path, monkeypatch):
-    one, other = (Mirror(tmp_path / name, drive) for name in ("one", "other"))
-    other.fetch()
-    for step in (10, 12):
-        work_as(other, step)
-    read = mirror_module.newest_whole
-
-    def meanwhile(folder):
-        found = read(folder)
-        if folder == drive / "checkpoints":
-            monkeypatch.setattr(mirror_module, "newest_whole", read)
-            work_as(other, 14)
-        return found
-
-    monkeypatch.setattr(mirror_module, "newest_whole", meanwhile)
-    one.fetch()
-    assert load_newest_checkpoint(one.local / "checkpoints")[0]["step"] == 12
-    with pytest.raises(OvertakenError):
-        work_as(one, 13)
-    assert load_newest_checkpoint(drive / "checkpoints")[0]["step"] == 14
-
-
-def test_a_copy_of_before_the_first_checkpoint_is_set_aside_too(drive, work_as, tmp_path):
-    one, other = (Mirror(tmp_path / name, drive) for name in ("one", "other"))
-    one.fetch()
-    append_metrics(one.local / "metrics.jsonl", {"kind": "training", "step": 5, "by": 0})
-    other.fetch()
-    work_as(other, 5)
-    one = Mirror(one.local, drive)
-    assert len(one.fetch()) == 1
-    assert tags(one.local) == [(5, "other")]
-
-
-def test_any_number_of_sends_that_fail_leave_the_drive_to_the_machine_that_wrote_it(
-    drive, work_as, tmp_path, monkeypatch
-):
-    one = Mirror(tmp_path / "one", drive)
-    one.fetch()
-    work_as(one, 1)
-    write = files.write_in_place
-
-    def full(path, content):
-        if path.suffix == ".pt":
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(path, content)
-
-    monkeypatch.setattr(mirror_module, "write_in_place", full)
-    for step in range(2, 130):
-        work_as(one, step, send=False)
-        with pytest.raises(OSError, match="No space left"):
-            one.send()
-    monkeypatch.setattr(mirror_module, "write_in_place", write)
-    assert Mirror(one.local, drive).fetch() == []
-    one.send()
-    assert load_newest_checkpoint(drive / "checkpoints")[0]["step"] == 129
 
 
 @pytest.mark.parametrize("name", ["checkpoints", "generator.safetensors.copy", "beginning.txt"])
@@ -525,12 +208,8 @@ def test_a_run_that_was_moved_to_the_drive_without_digests_is_sent_past(drive, w
         assert fetched(drive, tmp_path)[0] == step
 
 
-def test_where_the_drives_checkpoints_were_removed_the_local_copy_counts(drive, work, tmp_path):
-    mirror = Mirror(tmp_path / "local", drive)
-    mirror.fetch()
-    for step in (1, 2):
-        work(mirror.local, step)
-        mirror.send()
+def test_where_the_drives_checkpoints_were_removed_the_local_copy_counts(trained, drive, tmp_path):
+    mirror = trained(1, 2)
     shutil.rmtree(drive / "checkpoints")
     with pytest.raises(OvertakenError):  # in mid-run nobody knows who did that
         mirror.send()
@@ -540,11 +219,8 @@ def test_where_the_drives_checkpoints_were_removed_the_local_copy_counts(drive, 
     assert fetched(drive, tmp_path) == (2, 2, [1, 2])
 
 
-def test_what_is_on_a_full_drive_is_fetched_without_writing_there(drive, work, tmp_path, monkeypatch):
-    first = Mirror(tmp_path / "first", drive)
-    first.fetch()
-    work(first.local, 1)
-    first.send()
+def test_what_is_on_a_full_drive_is_fetched_without_writing_there(trained, drive, tmp_path, monkeypatch):
+    trained(1, name="first")
     content = (drive / "generator.safetensors").read_bytes()
     (drive / "generator.safetensors.copy").write_bytes(content)
     (drive / "generator.safetensors.sha256").write_text(hashlib.sha256(content).hexdigest())
@@ -559,34 +235,8 @@ def test_what_is_on_a_full_drive_is_fetched_without_writing_there(drive, work, t
     assert (tmp_path / "second" / "generator.safetensors").read_bytes() == content
 
 
-def test_training_that_another_machine_overtook_says_so_and_where_its_work_is(drive, dataset, tiny_run, tmp_path):
-    one, other = (Mirror(tmp_path / name, drive) for name in ("one", "other"))
-    one.fetch()
-    train(dataset, tiny_run(), one, 2)
-    other.fetch()
-    train(dataset, tiny_run(), other, 4)
-    with pytest.warns(TrainingWarning, match="trained on another machine too.* Stop one of the two") as told:
-        train(dataset, tiny_run(), one, 5)
-    assert f"is in {one.local} alone, since {drive} has what another machine trained" in str(told[-1].message)
-    assert load_newest_checkpoint(drive / "checkpoints")[0]["step"] == 4
-
-
-def test_two_machines_that_begin_at_once_do_not_overwrite_each_other(drive, work_as, tmp_path):
-    one, other = (Mirror(tmp_path / name, drive) for name in ("one", "other"))
-    one.fetch()
-    other.fetch()
-    work_as(other, 5)
-    with pytest.raises(OvertakenError):
-        work_as(one, 7)
-    assert tags(drive) == [(5, "other")]
-
-
-def test_where_nothing_on_the_drive_is_whole_the_local_copy_counts(drive, work, tmp_path):
-    mirror = Mirror(tmp_path / "local", drive)
-    mirror.fetch()
-    for step in (1, 2):
-        work(mirror.local, step)
-        mirror.send()
+def test_where_nothing_on_the_drive_is_whole_the_local_copy_counts(trained, drive, work, tmp_path):
+    mirror = trained(1, 2)
     for path in (drive / "checkpoints").glob("*.pt"):
         path.write_bytes(b"damaged")
     for name in ("new", "local"):  # a machine that has nothing begins anew, and may send
@@ -599,12 +249,8 @@ def test_where_nothing_on_the_drive_is_whole_the_local_copy_counts(drive, work, 
         assert load_newest_checkpoint(mirror.drive / "checkpoints")[0]["step"] == 3
 
 
-def test_a_flipped_bit_in_a_note_makes_no_older_checkpoint_the_newest(drive, work, tmp_path):
-    mirror = Mirror(tmp_path / "local", drive)
-    mirror.fetch()
-    for step in (1000, 1200):
-        work(mirror.local, step)
-        mirror.send()
+def test_a_flipped_bit_in_a_note_makes_no_older_checkpoint_the_newest(trained, drive, work, tmp_path):
+    trained(1000, 1200)
     note = drive / "checkpoints" / "a.json"
     note.write_text(note.read_text().replace("1000", "9000"))
     new = Mirror(tmp_path / "new", drive)
@@ -616,45 +262,13 @@ def test_a_flipped_bit_in_a_note_makes_no_older_checkpoint_the_newest(drive, wor
     assert newest_whole(drive / "checkpoints")[0].path.stem == "a", "what was whole is not what is overwritten"
 
 
-def test_a_checkpoint_that_arrives_on_the_drive_after_its_note_is_not_overwritten(drive, work_as, tmp_path):
-    one, other = (Mirror(tmp_path / name, drive) for name in ("one", "other"))
-    other.fetch()
-    for step in (2, 50):
-        work_as(other, step)
-    content = (drive / "checkpoints" / "b.pt").read_bytes()
-    (drive / "checkpoints" / "b.pt").write_bytes(content[:99])  # the upload of what is large takes longer
-    assert len(one.fetch()) == 1
-    (drive / "checkpoints" / "b.pt").write_bytes(content)
-    with pytest.raises(OvertakenError):
-        work_as(one, 3)
-    assert load_newest_checkpoint(drive / "checkpoints")[0]["step"] == 50
-    assert len(Mirror(one.local, drive).fetch()) == 1
-    assert load_newest_checkpoint(one.local / "checkpoints")[0]["step"] == 50
-
-
-def test_a_note_that_is_damaged_in_mid_run_does_not_end_the_sending(drive, work, tmp_path):
-    mirror = Mirror(tmp_path / "local", drive)
-    mirror.fetch()
-    for step in (1, 2, 3):
-        work(mirror.local, step)
-        mirror.send()
+def test_a_note_that_is_damaged_in_mid_run_does_not_end_the_sending(trained, drive, work):
+    mirror = trained(1)
+    for step in (2, 3, 4):
         (drive / "checkpoints" / f"{mirror.newest.path.stem}.json").write_text("{")
-    work(mirror.local, 4)
-    mirror.send()
-    assert newest_whole(drive / "checkpoints")[0].step == 4
-
-
-def test_a_run_that_was_started_over_off_the_drive_does_not_come_back_either(drive, work, tmp_path):
-    mirror = Mirror(tmp_path / "local", drive)
-    mirror.fetch()
-    for step in (1, 9):
         work(mirror.local, step)
         mirror.send()
-    shutil.move(drive, tmp_path / "moved")
-    open_run(str(tmp_path / "moved")).restart()
-    shutil.move(tmp_path / "moved", drive)
-    assert len(Mirror(mirror.local, drive).fetch()) == 1
-    assert load_newest_checkpoint(mirror.local / "checkpoints") == (None, [])
+    assert newest_whole(drive / "checkpoints")[0].step == 4
 
 
 def test_a_beginning_of_any_words_is_one(drive, work, tmp_path):
@@ -675,11 +289,8 @@ def test_folders_among_the_pictures_and_sounds_are_left_alone(drive, work, tmp_p
     assert (drive / "samples" / "00000001" / "a.wav").exists()
 
 
-def test_a_damaged_generator_is_not_sent_and_is_fetched_again(drive, work, tmp_path):
-    mirror = Mirror(tmp_path / "local", drive)
-    mirror.fetch()
-    work(mirror.local, 1)
-    mirror.send()
+def test_a_damaged_generator_is_not_sent_and_is_fetched_again(trained, drive):
+    mirror = trained(1)
     kept = mirror.local / "generator.safetensors"
     content = bytearray(kept.read_bytes())
     content[-100] ^= 1
@@ -691,12 +302,8 @@ def test_a_damaged_generator_is_not_sent_and_is_fetched_again(drive, work, tmp_p
     load_generator(kept)
 
 
-def test_an_older_checkpoint_is_never_sent_over_a_newer(drive, work, tmp_path):
-    mirror = Mirror(tmp_path / "local", drive)
-    mirror.fetch()
-    for step in (3, 4):
-        work(mirror.local, step)
-        mirror.send()
+def test_an_older_checkpoint_is_never_sent_over_a_newer(trained, drive):
+    mirror = trained(3, 4)
     (mirror.local / "checkpoints" / "step-00000004.pt").write_bytes(b"damaged")
     before = {path: path.read_bytes() for path in drive.rglob("*.*")}
     with pytest.raises(OSError, match="step-00000004.pt cannot be read"):
@@ -706,13 +313,9 @@ def test_an_older_checkpoint_is_never_sent_over_a_newer(drive, work, tmp_path):
 
 @pytest.mark.parametrize("name", ["generator.safetensors", "metrics.jsonl"])
 def test_what_broke_off_while_it_was_sent_is_whole_where_the_folder_is_opened(
-    drive, work, tmp_path, monkeypatch, name
+    trained, drive, work, tmp_path, monkeypatch, name
 ):
-    send = Mirror(tmp_path / "local", drive)
-    send.fetch()
-    for step in (1, 2):
-        work(send.local, step)
-        send.send()
+    send = trained(1, 2)
     work(send.local, 3)
     write = files.write_in_place
 
@@ -733,7 +336,7 @@ def test_what_broke_off_while_it_was_sent_is_whole_where_the_folder_is_opened(
             assert run.open_mirror() is None
         assert read_note(run.whole_generator())["step"] == (3 if name == "generator.safetensors" else 2)
         load_generator(run.generator)
-        assert tags(run.root) == [(1, None), (2, None), (3, None)]
+        assert [line["step"] for line in read_metrics(run.metrics, "training")] == [1, 2, 3]
         assert not list(run.root.glob("*.copy"))
 
 
@@ -781,18 +384,11 @@ def test_a_machine_lost_at_any_moment_of_sending_loses_nothing_that_was_sent(dri
     assert last > 30
 
 
-def train(dataset, config, mirror, steps, intervals=Intervals(0, 1e6)):  # noqa: B008 (frozen)
-    limits = Limits(steps=steps)
-    return train_gan(
-        dataset, config, mirror.local, torch.device("cpu"), limits, intervals, compiled=False, mirror=mirror
-    )
-
-
 def test_a_run_goes_on_from_the_drive_as_if_it_had_never_moved(drive, dataset, tiny_run, tmp_path):
     for machine, steps in (("first", 3), ("second", 6)):
         mirror = Mirror(tmp_path / machine, drive)
         mirror.fetch()
-        assert train(dataset, tiny_run(), mirror, steps).step == steps
+        assert train_with(dataset, tiny_run(), mirror, steps).step == steps
     whole = Mirror(tmp_path / "whole", tmp_path / "other drive")
     train_gan(dataset, tiny_run(), whole.local, torch.device("cpu"), Limits(steps=6), Intervals(1e6, 1e6))
     one, other = (load_newest_checkpoint(folder / "checkpoints")[0] for folder in (drive, whole.local))
@@ -807,10 +403,10 @@ def test_a_drive_that_goes_away_in_mid_run_is_told_of_once_and_gets_everything_l
 ):
     mirror = Mirror(tmp_path / "local", drive)
     mirror.fetch()
-    train(dataset, tiny_run(), mirror, 2)
+    train_with(dataset, tiny_run(), mirror, 2)
     drive.rename(tmp_path / "away")
     with pytest.warns(TrainingWarning, match="is the drive mounted") as told:
-        train(dataset, tiny_run(), mirror, 5)
+        train_with(dataset, tiny_run(), mirror, 5)
     words = [str(warning.message) for warning in told if "goes on" in str(warning.message)]
     assert [("could not be written to" in text, "Training goes on" in text) for text in words].count(
         (True, True)
@@ -822,16 +418,12 @@ def test_a_drive_that_goes_away_in_mid_run_is_told_of_once_and_gets_everything_l
     with warnings.catch_warnings():
         warnings.simplefilter("error", TrainingWarning)
         mirror.fetch()
-        train(dataset, tiny_run(), mirror, 5)
+        train_with(dataset, tiny_run(), mirror, 5)
     assert load_newest_checkpoint(drive / "checkpoints")[0]["step"] == 5
 
 
-def test_a_run_of_a_drive_is_trained_elsewhere_and_comes_back(drive, work, tmp_path):
-    mirror = Mirror(tmp_path / "local", drive)
-    mirror.fetch()
-    for step in (1, 2):
-        work(tmp_path / "local", step)
-        mirror.send()
+def test_a_run_of_a_drive_is_trained_elsewhere_and_comes_back(trained, drive, work, tmp_path):
+    mirror = trained(1, 2)
     shutil.move(drive, tmp_path / "moved")
     assert load_newest_checkpoint(tmp_path / "moved" / "checkpoints")[0]["step"] == 2
     work(tmp_path / "moved", 7)
@@ -849,12 +441,8 @@ def test_a_run_of_a_drive_is_trained_elsewhere_and_comes_back(drive, work, tmp_p
     assert sorted(path.name for path in (drive / "checkpoints").glob("*.pt")) == ["a.pt", "b.pt"]
 
 
-def test_a_damaged_checkpoint_on_the_drive_is_named_and_the_other_taken_and_kept(drive, work, tmp_path):
-    mirror = Mirror(tmp_path / "local", drive)
-    mirror.fetch()
-    for step in (1, 2):
-        work(tmp_path / "local", step)
-        mirror.send()
+def test_a_damaged_checkpoint_on_the_drive_is_named_and_the_other_taken_and_kept(trained, drive, work, tmp_path):
+    mirror = trained(1, 2)
     content = bytearray((drive / "checkpoints" / "b.pt").read_bytes())
     content[len(content) // 2] ^= 1
     (drive / "checkpoints" / "b.pt").write_bytes(content)
