@@ -170,8 +170,10 @@ class Mirror:
         name = next(name for name in SLOTS if name != whole)
         there = here._replace(path=self.drive / "checkpoints" / f"{name}.pt")
         empty_note(there.path)
-        kept = [self.newest.digest] if self.newest else []
+        now = {saved.digest for saved in saved_in(there.path.parent)}
+        kept = [digest for digest in self.seen[1:] if digest in now]
         self._remember([self.seen[0], *kept, here.digest])  # before it is there, lest this machine go away after
+        self.damaged.discard(here.digest)
         write_in_place(there.path, content)
         write_note(there)
         self.newest = there

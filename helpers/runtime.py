@@ -101,12 +101,12 @@ class RunPaths:
         return mirror
 
     def whole_generator(self) -> Path:
-        """The exported generator; where a machine went away while it wrote that, from the copy beside it."""
-        file = WrittenTwice(self.generator)
-        with contextlib.suppress(OSError):  # a drive that cannot be written to: the copy itself is opened
-            file.mend()
+        """The exported generator; where a machine went away while it wrote that or the metrics, from the copies."""
+        for name in SENT_WHOLE:
+            with contextlib.suppress(OSError):  # a drive that cannot be written to: the copy itself is opened
+                WrittenTwice(self.root / name).mend()
         with contextlib.suppress(OSError):  # whoever opens it says that it cannot be read
-            return file.whole()
+            return WrittenTwice(self.generator).whole()
         return self.generator
 
     def _require_drive(self) -> None:

@@ -68,15 +68,19 @@ class Players:
 def _load_averages(optimiser: torch.optim.Adam, state: dict) -> None:
     """Load an optimiser's state, its settings apart, which are the configuration's.
 
-    `Optimizer.load_state_dict` takes tensors of any shape, and a step with them reads beyond their end.
+    `Optimizer.load_state_dict` takes tensors of any shape and layout as they are, and a step reads and writes beyond
+    the end of those that are not laid out as the parameters.
     """
-    parameters = (parameter for group in optimiser.param_groups for parameter in group["params"])
-    shapes = {index: parameter.shape for index, parameter in enumerate(parameters)}
-    for index, averages in state["state"].items():
-        wanted = {"step": torch.Size(), "exp_avg": shapes[index], "exp_avg_sq": shapes[index]}
-        if {name: value.shape for name, value in averages.items() if value.dtype == torch.float32} != wanted:
+    parameters = dict(enumerate(parameter for group in optimiser.param_groups for parameter in group["params"]))
+    averages = {}
+    for index, given in state["state"].items():
+        like = parameters[index].detach().cpu()
+        wanted = {"step": torch.Size(), "exp_avg": like.shape, "exp_avg_sq": like.shape}
+        if {name: value.shape for name, value in given.items() if value.dtype == torch.float32} != wanted:
             raise ValueError(f"the averages of parameter {index} are not of its shape")
-    optimiser.load_state_dict({"state": state["state"], "param_groups": optimiser.state_dict()["param_groups"]})
+        averages[index] = {"step": given["step"].clone()}
+        averages[index] |= {name: torch.empty_like(like).copy_(given[name]) for name in ("exp_avg", "exp_avg_sq")}
+    optimiser.load_state_dict({"state": averages, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 def train_step_d(

@@ -262,6 +262,41 @@ def test_a_flipped_bit_in_a_note_makes_no_older_checkpoint_the_newest(trained, d
     assert newest_whole(drive / "checkpoints")[0].path.stem == "a", "what was whole is not what is overwritten"
 
 
+def test_a_run_that_was_moved_to_a_drive_without_room_is_sent_when_there_is_some(drive, work, tmp_path, monkeypatch):
+    for step in (8, 9):
+        save_checkpoint({"step": step, "weights": torch.full((300,), float(step))}, drive / "checkpoints", step)
+    mirror = Mirror(tmp_path / "local", drive)
+    mirror.fetch()
+
+    def full(path, content):
+        if path.suffix == ".pt":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        files.write_in_place(path, content)
+
+    work(mirror.local, 10)
+    with monkeypatch.context() as patch:
+        patch.setattr(mirror_module, "write_in_place", full)
+        with pytest.raises(OSError, match="No space left"):
+            mirror.send()
+    for step in (11, 12):
+        work(mirror.local, step)
+        mirror.send()
+        assert fetched(drive, tmp_path)[0] == step
+
+
+def test_a_checkpoint_that_is_damaged_on_the_drive_is_sent_again_and_so_is_what_follows(trained, drive, work):
+    mirror = trained(1, 2)
+    (drive / "checkpoints" / "b.pt").write_bytes(b"damaged")
+    mirror = Mirror(mirror.local, drive)
+    assert len(mirror.fetch()) == 1
+    mirror.send()
+    assert newest_whole(drive / "checkpoints")[0].step == 2
+    for step in (3, 4):
+        work(mirror.local, step)
+        mirror.send()
+    assert newest_whole(drive / "checkpoints")[0].step == 4
+
+
 def test_a_note_that_is_damaged_in_mid_run_does_not_end_the_sending(trained, drive, work):
     mirror = trained(1)
     for step in (2, 3, 4):

@@ -522,6 +522,20 @@ def test_averages_of_other_shapes_are_refused_before_a_step_reads_beyond_them(tr
         train(tiny_run(), steps=2)
 
 
+def test_averages_of_another_layout_are_laid_out_as_the_parameters(train, tiny_run, tmp_path):
+    train(tiny_run(), steps=1)
+    state = checkpoint(tmp_path)
+    averages = state["players"]["optimiser_g"]["state"]
+    at_the_end = torch.zeros(averages[0]["exp_avg"].numel())[-1:]
+    averages[0]["exp_avg"] = at_the_end.expand(averages[0]["exp_avg"].shape)
+    players = updates.Players(tiny_run(), 3, CPU, "fp32")
+    players.load(state["players"])
+    for parameter, loaded in players.optimiser_g.state.items():
+        for name in ("exp_avg", "exp_avg_sq"):
+            assert loaded[name].stride() == parameter.stride() and loaded[name].storage_offset() == 0
+            assert loaded[name].untyped_storage().nbytes() == 4 * parameter.numel()
+
+
 def test_a_strangers_settings_of_the_optimisers_are_not_taken(train, tiny_run, tmp_path):
     train(tiny_run(), steps=2)
     state = checkpoint(tmp_path)
