@@ -22,6 +22,7 @@ from helpers.records import read_metrics
 from helpers.runtime import PROJECT
 
 FOLDER = PROJECT / "notebooks"
+LONGEST_CELL_S = 180  # a message that a kernel lost ends a test, not the patience of whoever runs it
 SMALL = {
     "01_data": {"kit_clips": 48, "n_mels": 32, "n_frames": 32, "inversion_steps": 2},
     "02_models": {"timed_steps": 2},
@@ -119,7 +120,13 @@ def test_the_run_folder_is_complete(run_dir):
 
 def execute(name: str, target: Path, folder: Path = FOLDER, **parameters) -> nbformat.NotebookNode:
     return papermill.execute_notebook(
-        folder / f"{name}.ipynb", target, parameters, cwd=FOLDER, progress_bar=False, kernel_name="python3"
+        folder / f"{name}.ipynb",
+        target,
+        parameters,
+        cwd=FOLDER,
+        progress_bar=False,
+        kernel_name="python3",
+        execution_timeout=LONGEST_CELL_S,
     )
 
 
@@ -205,7 +212,11 @@ def test_the_stop_button_saves_and_leaves_a_usable_run(tmp_path):
     finger = threading.Thread(target=press, daemon=True)
     finger.start()
     notebook = nbformat.read(copy, as_version=4)
-    NotebookClient(notebook, km=manager, timeout=120, resources={"metadata": {"path": str(FOLDER)}}).execute()
+    where = {"metadata": {"path": str(FOLDER)}}
+    try:
+        NotebookClient(notebook, km=manager, timeout=LONGEST_CELL_S, resources=where).execute()
+    finally:
+        manager.shutdown_kernel(now=True)
     assert "stopped by you at step" in printed(notebook)
     step = load_newest_checkpoint(run_dir / "checkpoints")[0]["step"]
     assert f"stopped by you at step {step}," in printed(notebook)
