@@ -42,10 +42,10 @@ def save_checkpoint(state: dict, folder: Path, step: int) -> Path:
     """
     content = io.BytesIO()
     torch.save(state, content)
-    return save_bytes(content.getbuffer(), folder, step)
+    return save_bytes(content.getvalue(), folder, step)
 
 
-def save_bytes(content: bytes | memoryview, folder: Path, step: int) -> Path:
+def save_bytes(content: bytes, folder: Path, step: int) -> Path:
     """The same, of a checkpoint that is bytes already."""
     folder.mkdir(parents=True, exist_ok=True)
     digests = [digest for digest in folder.glob("step-*.sha256") if not digest.with_suffix(".pt").exists()]
