@@ -12,14 +12,14 @@ RECIPE ?= modern
 .PHONY: run test test-newest lint benchmark strip lock clean
 
 run: $(VENV)/installed
-	$(PY) -m helpers.pipeline --data "$(DATA)" --minutes $(MINUTES) --preset $(PRESET) --recipe $(RECIPE) $(if $(RUN),--run "$(RUN)")
+	$(PY) -m helpers.run.make_run --data "$(DATA)" --minutes $(MINUTES) --preset $(PRESET) --recipe $(RECIPE) $(if $(RUN),--run "$(RUN)")
 
 test: lint
 	$(PY) -m pytest tests
 
 # The notebooks and panels on the newest kernel and widgets, over the same torch and the same rest.
 test-newest: $(NEWEST)/installed
-	$(NEWEST)/bin/python -m pytest tests/test_widgets.py tests/test_notebooks.py -k "widget or panel or nbval or complete or stop_button"
+	$(NEWEST)/bin/python -m pytest tests/show/test_panels.py tests/run/test_notebooks.py -k "widget or panel or nbval or complete or stop_button"
 
 lint: $(VENV)/installed
 	$(PY) -m ruff check .

@@ -9,17 +9,19 @@ from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
 
-from helpers.audit import common_sample_rate
 from helpers.config import DataConfig, RunConfig, make_config
-from helpers.dataset import ClipCache, TrainAudioSpectrogramDataset, fit_to, prepare_clips
-from helpers.evaluation import Evaluator
-from helpers.inversion_training import open_magnitude_net
-from helpers.judge import open_judge
-from helpers.magnitude_net import MagnitudeNet
-from helpers.pipeline import run_name
+from helpers.data.audit import common_sample_rate
+from helpers.data.clips import ClipCache, prepare_clips
+from helpers.data.dataset import TrainAudioSpectrogramDataset, fit_to
+from helpers.data.learn_inversion import open_magnitude_net
+from helpers.data.sources import Source, open_source
+from helpers.files import PROJECT
+from helpers.judge.classifier import open_judge
+from helpers.judge.evaluation import Evaluator
 from helpers.progress import progress_bar
-from helpers.runtime import PROJECT, resolve_source
-from helpers.sources import Source, open_source
+from helpers.run.folder import resolve_source
+from helpers.run.make_run import run_name
+from helpers.sound.magnitudes import MagnitudeNet
 
 
 class Bench:
@@ -40,14 +42,20 @@ class Bench:
     def evaluator(self) -> Evaluator:
         """The judge, and what it hears of the recordings."""
         clips = self.clips(self.configure("modern"))
-        return Evaluator(open_judge(self.folder / "judge.safetensors", clips, progress=progress_bar), clips)
+        return Evaluator(
+            open_judge(self.folder / "judge.safetensors", clips, progress=progress_bar), clips
+        )
 
     def configure(self, recipe: str, seed: int = 0) -> RunConfig:
         """A recipe's configuration, with the geometry fitted to the recordings."""
-        config = make_config(self.preset, recipe, **({"n_frames": self.n_frames} if self.n_frames else {}))
+        config = make_config(
+            self.preset, recipe, **({"n_frames": self.n_frames} if self.n_frames else {})
+        )
         return dataclasses.replace(
             config,
-            audio=config.audio.fitted_to(common_sample_rate(self.source.folder) or config.audio.sample_rate),
+            audio=config.audio.fit_sample_rate(
+                common_sample_rate(self.source.folder) or config.audio.sample_rate
+            ),
             data=DataConfig(source=self.source.name, holdout=self.holdout),
             train=dataclasses.replace(config.train, seed=seed),
         )
@@ -55,13 +63,20 @@ class Bench:
     def clips(self, config: RunConfig) -> ClipCache:
         """The recordings in the features of a configuration."""
         return prepare_clips(
-            self.source.folder, config.audio, config.data, self.folder, self.folder / "cache", progress_bar
+            self.source.folder,
+            config.audio,
+            config.data,
+            self.folder,
+            self.folder / "cache",
+            progress_bar,
         )
 
     def dataset(self, config: RunConfig) -> tuple[TrainAudioSpectrogramDataset, RunConfig]:
         """The training split of a configuration, and the configuration with its classes."""
         clips = self.clips(config)
-        return TrainAudioSpectrogramDataset(clips, fit_to(clips)), dataclasses.replace(config, classes=clips.classes)
+        return TrainAudioSpectrogramDataset(clips, fit_to(clips)), dataclasses.replace(
+            config, classes=clips.classes
+        )
 
     def inversion(self, config: RunConfig) -> MagnitudeNet | None:
         """The network of the inversion, trained on the training split in the features of a configuration."""

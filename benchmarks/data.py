@@ -12,13 +12,14 @@ import torch
 
 from benchmarks.common import markdown_table, take_turns
 from benchmarks.template import read_item
-from helpers.audio import fit_length, read_audio
 from helpers.config import AudioConfig, DataConfig, make_config
-from helpers.dataset import TrainAudioSpectrogramDataset, fit_to, prepare_clips
-from helpers.drums import make_kit
-from helpers.features import MelExtractor
-from helpers.runtime import describe
-from helpers.slicing import window_levels_db
+from helpers.data.clips import prepare_clips
+from helpers.data.cut_clips import window_levels_db
+from helpers.data.dataset import TrainAudioSpectrogramDataset, fit_to
+from helpers.data.drum_kit import make_kit
+from helpers.device import describe
+from helpers.sound.audio_files import fit_length, read_audio
+from helpers.sound.mel import MelExtractor
 
 BATCH = 16
 TEMPLATE_ITEMS = 500  # of the plain loop's epoch, which is the same for every item
@@ -32,12 +33,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         kit = make_kit(Path(folder) / "kit", arguments.clips)
         paths = sorted(kit.rglob("*.wav"))
-        print(f"{len(paths)} files of the drum kit, preset {arguments.preset}, {os.cpu_count()} cores")
+        print(
+            f"{len(paths)} files of the drum kit, preset {arguments.preset}, {os.cpu_count()} cores"
+        )
         print(markdown_table([_first_pass(kit, paths, audio, Path(folder), arguments.rounds)]))
-        print(markdown_table([_epochs(kit, paths, audio, Path(folder) / "cache", arguments.rounds)]))
+        print(
+            markdown_table([_epochs(kit, paths, audio, Path(folder) / "cache", arguments.rounds)])
+        )
 
 
-def _first_pass(kit: Path, paths: list[Path], audio: AudioConfig, folder: Path, rounds: int) -> dict[str, str]:
+def _first_pass(
+    kit: Path, paths: list[Path], audio: AudioConfig, folder: Path, rounds: int
+) -> dict[str, str]:
     """Every file read, checked, turned into a mel and written, by us and by a loop over the files."""
     numbers = iter(range(1000))
 
@@ -78,7 +85,9 @@ def _loop(paths: list[Path], audio: AudioConfig, target: Path) -> None:
             body.write(extractor(clip[None]).half().numpy().tobytes())
 
 
-def _epochs(kit: Path, paths: list[Path], audio: AudioConfig, cache: Path, rounds: int) -> dict[str, str]:
+def _epochs(
+    kit: Path, paths: list[Path], audio: AudioConfig, cache: Path, rounds: int
+) -> dict[str, str]:
     """Every clip once, as batches for the networks, from the cache and from the files."""
     clips = prepare_clips(kit, audio, DataConfig(), cache, cache)
     dataset = TrainAudioSpectrogramDataset(clips, fit_to(clips))

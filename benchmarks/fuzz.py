@@ -24,7 +24,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=10_000, help="inputs of each target")
     parser.add_argument("--target", choices=TARGETS, help="this one alone, in this process")
-    parser.add_argument("--folder", type=Path, help="where the inputs are kept; default: a temporary folder")
+    parser.add_argument(
+        "--folder", type=Path, help="where the inputs are kept; default: a temporary folder"
+    )
     arguments = parser.parse_args()
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="fuzz-"))
     if arguments.target:
@@ -84,14 +86,28 @@ def fuzz(target: str, runs: int, folder: Path) -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         assert _files_outside(folder, work, corpus) == before, "a file was written outside"
 
-    options = [f"-runs={runs}", f"-max_len={LARGEST_INPUT}", f"-timeout={LONGEST_S}", f"-rss_limit_mb={MOST_MIB}"]
-    options += [f"-artifact_prefix={folder}/broken-", "-print_final_stats=1", "-seed=1", str(corpus)]
+    options = [
+        f"-runs={runs}",
+        f"-max_len={LARGEST_INPUT}",
+        f"-timeout={LONGEST_S}",
+        f"-rss_limit_mb={MOST_MIB}",
+    ]
+    options += [
+        f"-artifact_prefix={folder}/broken-",
+        "-print_final_stats=1",
+        "-seed=1",
+        str(corpus),
+    ]
     atheris.Setup([sys.argv[0], *options], try_input)
     atheris.Fuzz()
 
 
 def _files_outside(folder: Path, *inside: Path) -> set[Path]:
-    return {path for path in folder.rglob("*") if not any(path.is_relative_to(other) for other in inside)}
+    return {
+        path
+        for path in folder.rglob("*")
+        if not any(path.is_relative_to(other) for other in inside)
+    }
 
 
 if __name__ == "__main__":

@@ -15,17 +15,22 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load, save_file
 
-from helpers import audio
-from helpers.archives import extract_archive
-from helpers.checkpoints import CheckpointError, Saved, load_newest_checkpoint, save_checkpoint, write_note
 from helpers.config import AudioConfig, ConfigError, ModelConfig, RunConfig, make_config
-from helpers.features import fit_normaliser
-from helpers.generators import SoundGenerator, describe_origin, export_generator, load_generator
-from helpers.models import make_generator
-from helpers.records import add_quality, drop_lines_after, read_metrics
-from helpers.sources import SourceError
+from helpers.data.archives import SourceError, extract_archive
+from helpers.files import UnusableFileError
+from helpers.gan.generator_file import (
+    SoundGenerator,
+    describe_origin,
+    load_generator,
+    save_generator,
+)
+from helpers.gan.networks import make_generator
+from helpers.sound import audio_files as audio
+from helpers.sound.normalisation import fit_normaliser
+from helpers.train.checkpoints import Saved, load_newest_checkpoint, save_checkpoint, write_note
+from helpers.train.metrics_file import add_quality, drop_lines_after, read_metrics
 
-REFUSALS = (audio.AudioError, SourceError, ConfigError, CheckpointError)
+REFUSALS = (audio.AudioError, SourceError, ConfigError, UnusableFileError)
 FORMATS = {"wav": "WAV", "flac": "FLAC", "ogg": "OGG", "mp3": "MP3", "aiff": "AIFF"}
 ARCHIVES = ("zip", "tar", "tar.gz")
 SMALL = AudioConfig(sample_rate=8_000, n_fft=256, hop_length=64, n_mels=16, n_frames=16)
@@ -33,7 +38,9 @@ SMALL = AudioConfig(sample_rate=8_000, n_fft=256, hop_length=64, n_mels=16, n_fr
 
 def read_audio(content: bytes, work: Path) -> None:
     """The first byte says which suffix the rest has."""
-    path = _written(content[1:], work, list(FORMATS)[content[0] % len(FORMATS)] if content else "wav")
+    path = _written(
+        content[1:], work, list(FORMATS)[content[0] % len(FORMATS)] if content else "wav"
+    )
     waveform, info = audio.read_audio(path, 8_000)
     assert np.isfinite(waveform).all() and info.sample_rate > 0
 
@@ -46,7 +53,7 @@ def read_archive(content: bytes, work: Path) -> None:
 
 
 def read_config(content: bytes, work: Path) -> None:
-    """As RunPaths.read_config reads it."""
+    """As RunFolder.read_config reads it."""
     config = RunConfig.from_json(content.decode("utf-8", "replace"))
     assert RunConfig.from_json(config.to_json()) == config
 
@@ -58,7 +65,7 @@ def read_checkpoint(content: bytes, work: Path) -> None:
     assert (state is None) == (len(problems) == 1)
 
 
-def read_note(content: bytes, work: Path) -> None:
+def read_generator_note(content: bytes, work: Path) -> None:
     """Beside a whole checkpoint, as a drive has it."""
     (work / "a.pt").write_bytes(_checkpoint())
     (work / "a.json").write_bytes(content)
@@ -71,7 +78,11 @@ def read_generator(content: bytes, work: Path) -> None:
     path = _written(content[1:], work, "safetensors")
     if content[:1] != b"\0":
         texts = content[1:].decode("utf-8", "replace").split("\0")
-        save_file(weights(), path, dict(zip(("audio", "model", "classes", "note", "version"), texts, strict=False)))
+        save_file(
+            weights(),
+            path,
+            dict(zip(("audio", "model", "classes", "note", "version"), texts, strict=False)),
+        )
     assert len(describe_origin(path)) < 10_000
     assert load_generator(path).classes
 
@@ -89,7 +100,7 @@ READ: dict[str, Callable[[bytes, Path], None]] = {
     "archive": read_archive,
     "config": read_config,
     "checkpoint": read_checkpoint,
-    "note": read_note,
+    "note": read_generator_note,
     "generator": read_generator,
     "metrics": read_metrics_file,
 }
@@ -99,13 +110,22 @@ def seeds(target: str) -> list[bytes]:
     """Whole files of a target's kind, small."""
     with tempfile.TemporaryDirectory() as folder:
         return {
-            "audio": lambda: [bytes([n]) + _sound(format) for n, format in enumerate(FORMATS.values())],
+            "audio": lambda: [
+                bytes([n]) + _sound(format) for n, format in enumerate(FORMATS.values())
+            ],
             "archive": lambda: [bytes([n]) + content for n, content in enumerate(_archives())],
-            "config": lambda: [make_config("cpu", recipe).to_json().encode() for recipe in ("modern", "baseline")],
+            "config": lambda: [
+                make_config("cpu", recipe).to_json().encode() for recipe in ("modern", "baseline")
+            ],
             "checkpoint": lambda: [_checkpoint()],
             "note": lambda: [_note(Path(folder))],
-            "generator": lambda: [b"\0" + _generator(Path(folder)), b"\1" + _description(Path(folder))],
-            "metrics": lambda: [b'{"kind": "training", "step": 1}\n{"kind": "quality", "step": 4}\n'],
+            "generator": lambda: [
+                b"\0" + _generator(Path(folder)),
+                b"\1" + _description(Path(folder)),
+            ],
+            "metrics": lambda: [
+                b'{"kind": "training", "step": 1}\n{"kind": "quality", "step": 4}\n'
+            ],
         }[target]()
 
 
@@ -131,7 +151,9 @@ def _description(folder: Path) -> bytes:
     (folder / "g.safetensors").write_bytes(_generator(folder))
     with safe_open(folder / "g.safetensors", "pt") as file:
         metadata = file.metadata()
-    return "\0".join(metadata[name] for name in ("audio", "model", "classes", "note", "version")).encode()
+    return "\0".join(
+        metadata[name] for name in ("audio", "model", "classes", "note", "version")
+    ).encode()
 
 
 def _written(content: bytes, work: Path, suffix: str) -> Path:
@@ -165,4 +187,4 @@ def _generator(folder: Path) -> bytes:
     normaliser = fit_normaliser([(mels, torch.arange(8) % 2)], 2, SMALL)
     network = make_generator(model, SMALL, 2)
     generator = SoundGenerator(network, SMALL, model, ("a", "b"), normaliser)
-    return export_generator(folder / "g.safetensors", generator, {"step": 1}).read_bytes()
+    return save_generator(folder / "g.safetensors", generator, {"step": 1}).read_bytes()

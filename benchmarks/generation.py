@@ -9,11 +9,17 @@ import torch
 from benchmarks.common import in_fresh_process, markdown_table, peak_mib, take_turns
 from benchmarks.template import invert_one
 from helpers.config import PRESETS, make_config
-from helpers.features import PerBinNormaliser
-from helpers.generators import SoundGenerator
-from helpers.models import make_generator
-from helpers.runtime import describe, pick_device
-from helpers.sampling import draw_latents, generate_mels, generate_sounds, inverter_of, sounds_in_parts
+from helpers.device import describe, pick_device
+from helpers.gan.generate import (
+    draw_latents,
+    generate_in_parts,
+    generate_mels,
+    generate_sounds,
+    make_inverter,
+)
+from helpers.gan.generator_file import SoundGenerator
+from helpers.gan.networks import make_generator
+from helpers.sound.normalisation import PerBinNormaliser
 
 CLASSES = tuple(f"class {n}" for n in range(10))
 PLAIN_SOUNDS = 8  # of the loop, which takes as long for each
@@ -42,7 +48,7 @@ def untrained(preset: str) -> SoundGenerator:
 
 def _speed(preset: str, n_sounds: int, rounds: int) -> dict[str, str]:
     generator = untrained(preset)
-    inverter, z_dim = inverter_of(generator), generator.model.z_dim
+    inverter, z_dim = make_inverter(generator), generator.model.z_dim
     z, labels = draw_latents(n_sounds, z_dim), torch.arange(n_sounds) % len(CLASSES)
 
     def plain() -> None:
@@ -56,7 +62,7 @@ def _speed(preset: str, n_sounds: int, rounds: int) -> dict[str, str]:
             "one drawn": lambda: generate_mels(generator, z[:1], labels[:1]),
             "one heard": lambda: generate_sounds(generator, z[:1], labels[:1], inverter),
             "many drawn": lambda: generate_mels(generator, z, labels),
-            "many heard": lambda: list(sounds_in_parts(generator, z, labels, inverter)),
+            "many heard": lambda: list(generate_in_parts(generator, z, labels, inverter)),
             "plain loop": plain,
         },
         rounds,
@@ -79,9 +85,16 @@ def _memory(preset: str, n_sounds: int) -> dict[str, str]:
     generator = untrained(preset)
     begun = time.perf_counter()
     z, labels = draw_latents(n_sounds, generator.model.z_dim), torch.arange(n_sounds) % len(CLASSES)
-    n_made = sum(len(part.waveforms) for part in sounds_in_parts(generator, z, labels, inverter_of(generator)))
+    n_made = sum(
+        len(part.waveforms)
+        for part in generate_in_parts(generator, z, labels, make_inverter(generator))
+    )
     seconds = time.perf_counter() - begun
-    return {"sounds": str(n_made), "seconds": f"{seconds:.1f}", "peak memory, MiB": f"{peak_mib():.0f}"}
+    return {
+        "sounds": str(n_made),
+        "seconds": f"{seconds:.1f}",
+        "peak memory, MiB": f"{peak_mib():.0f}",
+    }
 
 
 def _parse_arguments() -> argparse.Namespace:

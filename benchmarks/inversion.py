@@ -16,14 +16,15 @@ from torch import Tensor
 
 from benchmarks.common import Bench
 from helpers.config import AudioConfig
-from helpers.evaluation import FIGURES, mean_figures
-from helpers.features import MelExtractor, expand, mel_filterbank, mel_settings
-from helpers.fidelity import FIDELITY, fidelity
-from helpers.generators import load_generator
-from helpers.inversion import ITERATIONS, METHODS, MelInverter
-from helpers.magnitude_net import MagnitudeNet
-from helpers.plots import save_figure
-from helpers.runtime import PROJECT, describe
+from helpers.device import describe
+from helpers.files import PROJECT
+from helpers.gan.generator_file import load_generator
+from helpers.judge.evaluation import FIGURES, mean_figures
+from helpers.show.plots import save_figure
+from helpers.sound.copy_error import COPY_ERRORS, copy_errors
+from helpers.sound.inversion import ITERATIONS, METHODS, MelInverter
+from helpers.sound.magnitudes import MagnitudeNet
+from helpers.sound.mel import MelExtractor, expand, mel_filterbank, mel_settings
 
 PEER = "torchaudio, its defaults"
 PEER_ITERATIONS = 32  # the default of torchaudio and librosa
@@ -39,7 +40,7 @@ class Measured:
     way: str
     iterations: int
     figures: dict[str, float]
-    by_class: dict[str, float]  # the first of FIDELITY
+    by_class: dict[str, float]  # the first of COPY_ERRORS
     real_time: float  # seconds of sound for a second of computing
 
 
@@ -47,7 +48,9 @@ def main() -> None:
     """Measure as the command line asks."""
     arguments = _parse_arguments()
     print(describe())
-    bench = Bench(arguments.data, arguments.preset, Path(arguments.runs), arguments.frames, arguments.holdout)
+    bench = Bench(
+        arguments.data, arguments.preset, Path(arguments.runs), arguments.frames, arguments.holdout
+    )
     config = bench.configure("modern")
     clips, network = bench.clips(config), bench.inversion(config)
     chosen = clips.indices("test")
@@ -57,21 +60,37 @@ def main() -> None:
     torch.set_num_threads(1)
     found = measure(recordings, names, config.audio, network)
     _write_csv(PROJECT / "benchmarks" / "results" / "inversion.csv", bench.name, found)
-    save_figure(_curve(found, f"{bench.name}, preset {arguments.preset}"), bench.folder / "inversion.png")
-    print(f"\n{_heading(bench.name, arguments.preset, recordings, config.audio)}\n\n{_table(found)}")
+    save_figure(
+        _curve(found, f"{bench.name}, preset {arguments.preset}"), bench.folder / "inversion.png"
+    )
+    print(
+        f"\n{_heading(bench.name, arguments.preset, recordings, config.audio)}\n\n{_table(found)}"
+    )
     print(f"\n{_by_class(found)}")
     if arguments.generators:
         print(f"\n{_generated(arguments.generators, bench, network)}")
     print(f"\nwritten: {bench.folder / 'inversion.png'}")
 
 
-def measure(recordings: Tensor, names: list[str], audio: AudioConfig, network: MagnitudeNet | None) -> list[Measured]:
+def measure(
+    recordings: Tensor, names: list[str], audio: AudioConfig, network: MagnitudeNet | None
+) -> list[Measured]:
     """Every way on the mels of recordings (N, clip_samples) of the classes named."""
     compressed = MelExtractor(audio)(recordings)
     found = [_run(PEER, PEER_ITERATIONS, _torchaudio(audio), compressed, recordings, names, audio)]
     few = torch.linspace(0, len(recordings) - 1, min(CLIPS_OF_SLOW_PEER, len(recordings))).long()
     some = [names[index] for index in few]
-    found.append(_run("librosa", PEER_ITERATIONS, _librosa(audio), compressed[few], recordings[few], some, audio))
+    found.append(
+        _run(
+            "librosa",
+            PEER_ITERATIONS,
+            _librosa(audio),
+            compressed[few],
+            recordings[few],
+            some,
+            audio,
+        )
+    )
     for method in ("nnls", "joint", "learned") if network is not None else ("nnls", "joint"):
         for count in COUNTS:
             inverter = MelInverter(audio, method, count, network=network)
@@ -96,8 +115,8 @@ def _run(
     by_class = {}
     for name in dict.fromkeys(names):
         own = [index for index, other in enumerate(names) if other == name]
-        by_class[name] = fidelity(waveforms[own], recordings[own], audio)[FIDELITY[0]]
-    return Measured(way, iterations, fidelity(waveforms, recordings, audio), by_class, real_time)
+        by_class[name] = copy_errors(waveforms[own], recordings[own], audio)[COPY_ERRORS[0]]
+    return Measured(way, iterations, copy_errors(waveforms, recordings, audio), by_class, real_time)
 
 
 def _generated(paths: list[Path], bench: Bench, network: MagnitudeNet | None) -> str:
@@ -113,7 +132,9 @@ def _generated(paths: list[Path], bench: Bench, network: MagnitudeNet | None) ->
         ]
         for what, sets in (("generated", heard), ("recordings", [evaluator.copies(inverter)])):
             mean = mean_figures([evaluator.figures(one) for one in sets])
-            lines.append(f"| {what}, {method} | {' | '.join(f'{mean[name]:.3g}' for name in FIGURES)} |")
+            lines.append(
+                f"| {what}, {method} | {' | '.join(f'{mean[name]:.3g}' for name in FIGURES)} |"
+            )
     return "\n".join(lines)
 
 
@@ -124,7 +145,9 @@ def _torchaudio(audio: AudioConfig) -> Callable[[Tensor], Tensor]:
     """
     full = int(torch.linalg.matrix_rank(mel_filterbank(audio))) == audio.n_mels
     driver = "gels" if full else "gelsd"
-    inverse = torchaudio.transforms.InverseMelScale(audio.n_freqs, driver=driver, **mel_settings(audio))
+    inverse = torchaudio.transforms.InverseMelScale(
+        audio.n_freqs, driver=driver, **mel_settings(audio)
+    )
     griffin_lim = torchaudio.transforms.GriffinLim(
         audio.n_fft, hop_length=audio.hop_length, power=audio.power, length=audio.clip_samples
     )
@@ -171,19 +194,24 @@ def _heading(name: str, preset: str, recordings: Tensor, audio: AudioConfig) -> 
 
 
 def _table(found: list[Measured]) -> str:
-    columns = (*FIDELITY, "times real time")
+    columns = (*COPY_ERRORS, "times real time")
     lines = [f"| way | iterations | {' | '.join(columns)} |", f"|{'---|' * (len(columns) + 2)}"]
     peer = {**found[0].figures, columns[-1]: found[0].real_time}
     for one in found:
         values = {**one.figures, columns[-1]: one.real_time}
-        cells = " | ".join(f"{values[name]:.3g} ({values[name] / peer[name]:.2f})" for name in columns)
+        cells = " | ".join(
+            f"{values[name]:.3g} ({values[name] / peer[name]:.2f})" for name in columns
+        )
         lines.append(f"| {one.way} | {one.iterations} | {cells} |")
     return "\n".join(lines)
 
 
 def _by_class(found: list[Measured]) -> str:
     shown = [one for one in found if one.iterations == ITERATIONS or one.way == PEER]
-    lines = [f"| {FIDELITY[0]} | {' | '.join(one.way for one in shown)} |", f"|{'---|' * (len(shown) + 1)}"]
+    lines = [
+        f"| {COPY_ERRORS[0]} | {' | '.join(one.way for one in shown)} |",
+        f"|{'---|' * (len(shown) + 1)}",
+    ]
     for name in shown[0].by_class:
         lines.append(f"| {name} | {' | '.join(f'{one.by_class[name]:.3f}' for one in shown)} |")
     return "\n".join(lines)
@@ -195,16 +223,19 @@ def _curve(found: list[Measured], title: str):
     for way in dict.fromkeys(one.way for one in found):
         own = [one for one in found if one.way == way]
         axis.plot(
-            [1000 / one.real_time for one in own], [one.figures[FIDELITY[0]] for one in own], marker="o", label=way
+            [1000 / one.real_time for one in own],
+            [one.figures[COPY_ERRORS[0]] for one in own],
+            marker="o",
+            label=way,
         )
-    axis.set(xscale="log", xlabel="ms for a second of sound", ylabel=FIDELITY[0], title=title)
+    axis.set(xscale="log", xlabel="ms for a second of sound", ylabel=COPY_ERRORS[0], title=title)
     axis.legend(fontsize=8)
     return figure
 
 
 def _write_csv(path: Path, name: str, found: list[Measured]) -> None:
     """Renew the lines of one set of recordings."""
-    header = ("recordings", "way", "iterations", *FIDELITY, "times real time")
+    header = ("recordings", "way", "iterations", *COPY_ERRORS, "times real time")
     kept = []
     if path.exists():
         with open(path, newline="") as file:
@@ -214,7 +245,7 @@ def _write_csv(path: Path, name: str, found: list[Measured]) -> None:
             name,
             one.way,
             one.iterations,
-            *(f"{one.figures[figure]:.4g}" for figure in FIDELITY),
+            *(f"{one.figures[figure]:.4g}" for figure in COPY_ERRORS),
             f"{one.real_time:.4g}",
         )
         for one in found
@@ -230,7 +261,9 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=0, help="instead of the preset's own")
     parser.add_argument("--holdout", default="", help="pattern of the file names that are held out")
     parser.add_argument("--clips", type=int, default=64, help="of the held-out ones, at most")
-    parser.add_argument("--generators", nargs="*", type=Path, default=[], help="files whose sounds the judge hears")
+    parser.add_argument(
+        "--generators", nargs="*", type=Path, default=[], help="files whose sounds the judge hears"
+    )
     parser.add_argument("--runs", default="runs/quality", help="where caches and networks are kept")
     return parser.parse_args()
 

@@ -11,13 +11,20 @@ import torch
 
 from benchmarks.common import Bench, markdown_table
 from helpers.config import RECIPES
-from helpers.evaluation import FIGURES, TRUSTED_ACCURACY, Evaluator, Heard, interval, mean_figures
-from helpers.generators import load_generator
-from helpers.inversion import MelInverter
-from helpers.metrics import accuracy
-from helpers.runtime import describe, pick_device, pick_precision
-from helpers.training import Intervals, Limits, train_gan
-from helpers.watching import Watch
+from helpers.device import describe, pick_device, pick_precision
+from helpers.gan.generator_file import load_generator
+from helpers.judge.evaluation import (
+    FIGURES,
+    TRUSTED_ACCURACY,
+    Evaluator,
+    JudgedSounds,
+    bootstrap_interval,
+    mean_figures,
+)
+from helpers.judge.figures import accuracy
+from helpers.sound.inversion import MelInverter
+from helpers.train.loop import Intervals, Limits, train_gan
+from helpers.train.watch import Watch
 
 COLUMNS = (*FIGURES, "score")  # score: classification accuracy score
 
@@ -29,7 +36,7 @@ class Trained:
     recipe: str
     seed: int
     steps: int
-    heard: Heard
+    heard: JudgedSounds
     recognised: torch.Tensor  # (n_test,) bool
 
 
@@ -37,7 +44,9 @@ def main() -> None:
     """Train and measure as the command line asks."""
     arguments = _parse_arguments()
     print(describe())
-    bench = Bench(arguments.data, arguments.preset, Path(arguments.runs), arguments.frames, arguments.holdout)
+    bench = Bench(
+        arguments.data, arguments.preset, Path(arguments.runs), arguments.frames, arguments.holdout
+    )
     evaluator, folder = bench.evaluator, bench.folder / f"{arguments.minutes:g}min"
     trained = [
         _train(recipe, seed, arguments.minutes, bench, folder)
@@ -59,31 +68,46 @@ def _train(recipe: str, seed: int, minutes: float, bench: Bench, folder: Path) -
     inversion = bench.inversion(config)
     watch = Watch(config, dataset, run, evaluator, draw=False, inversion=inversion)
     precision = pick_precision("auto", device)
-    result = train_gan(dataset, config, run, device, Limits(minutes=minutes), Intervals(), precision, watch)
+    result = train_gan(
+        dataset, config, run, device, Limits(minutes=minutes), Intervals(), precision, watch
+    )
     generator = load_generator(watch.generator_path, device)
     inverter = MelInverter(config.audio, network=inversion)
     heard = evaluator.generate(generator, evaluator.test.labels, inverter, seed)
     many = evaluator.generate(generator, evaluator.train_labels, inverter, seed + 1000)
     recognised = evaluator.recognised_by_student(many.mels, many.labels, seed=seed)
-    print(f"{recipe}, seed {seed}: {result.step} steps, {evaluator.figures(heard)}, score {_share(recognised):.3f}")
+    print(
+        f"{recipe}, seed {seed}: {result.step} steps, {evaluator.figures(heard)}, score {_share(recognised):.3f}"
+    )
     return Trained(recipe, seed, result.step, heard, recognised)
 
 
-def _rows(trained: Sequence[Trained], evaluator: Evaluator, inverter: MelInverter) -> dict[str, dict[str, str]]:
+def _rows(
+    trained: Sequence[Trained], evaluator: Evaluator, inverter: MelInverter
+) -> dict[str, dict[str, str]]:
     """What each line of the table says of each figure: the mean over seeds with its interval."""
     rows = {}
-    for name, heard in (evaluator.limits | {"real, through mel and back": evaluator.copies(inverter)}).items():
+    for name, heard in (
+        evaluator.limits | {"real, through mel and back": evaluator.copies(inverter)}
+    ).items():
         rows[name] = {figure: f"{value:.3g}" for figure, value in evaluator.figures(heard).items()}
-    rows["real, held out"]["score"] = f"{accuracy(evaluator.test.predicted, evaluator.test.labels):.3g}"
+    rows["real, held out"]["score"] = (
+        f"{accuracy(evaluator.test.predicted, evaluator.test.labels):.3g}"
+    )
     for recipe in dict.fromkeys(one.recipe for one in trained):
         own = [one for one in trained if one.recipe == recipe]
         sets = [one.heard for one in own]
         mean = mean_figures([evaluator.figures(heard) for heard in sets])
-        ranges = interval(evaluator.figures, sets)
+        ranges = bootstrap_interval(evaluator.figures, sets)
         scores = [{"score": _share(one.recognised)} for one in own]
         mean |= mean_figures(scores)
-        ranges |= interval(lambda recognised: {"score": _share(recognised)}, [one.recognised for one in own])
-        rows[recipe] = {name: f"{mean[name]:.3g} [{ranges[name][0]:.3g}, {ranges[name][1]:.3g}]" for name in COLUMNS}
+        ranges |= bootstrap_interval(
+            lambda recognised: {"score": _share(recognised)}, [one.recognised for one in own]
+        )
+        rows[recipe] = {
+            name: f"{mean[name]:.3g} [{ranges[name][0]:.3g}, {ranges[name][1]:.3g}]"
+            for name in COLUMNS
+        }
     return rows
 
 
@@ -103,7 +127,10 @@ def _heading(bench: Bench, arguments: argparse.Namespace) -> str:
 
 def _table(rows: dict[str, dict[str, str]]) -> str:
     return markdown_table(
-        [{"sounds": name} | {column: row.get(column, "") for column in COLUMNS} for name, row in rows.items()]
+        [
+            {"sounds": name} | {column: row.get(column, "") for column in COLUMNS}
+            for name, row in rows.items()
+        ]
     )
 
 
@@ -127,7 +154,9 @@ def _write_csv(path: Path, trained: Sequence[Trained], evaluator: Evaluator) -> 
         writer.writerow(("recipe", "seed", "steps", *COLUMNS))
         for one in trained:
             values = [*evaluator.figures(one.heard).values(), _share(one.recognised)]
-            writer.writerow((one.recipe, one.seed, one.steps, *(f"{value:.4g}" for value in values)))
+            writer.writerow(
+                (one.recipe, one.seed, one.steps, *(f"{value:.4g}" for value in values))
+            )
 
 
 def _share(recognised: torch.Tensor) -> float:
@@ -137,13 +166,17 @@ def _share(recognised: torch.Tensor) -> float:
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="kit", help="kit, a known name, a folder or an archive")
-    parser.add_argument("--minutes", type=float, default=10.0, help="of training, for each recipe and seed")
+    parser.add_argument(
+        "--minutes", type=float, default=10.0, help="of training, for each recipe and seed"
+    )
     parser.add_argument("--preset", default="cpu")
     parser.add_argument("--frames", type=int, default=0, help="instead of the preset's own")
     parser.add_argument("--holdout", default="", help="pattern of the file names that are held out")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=list(RECIPES))
-    parser.add_argument("--runs", default="runs/quality", help="where runs are kept; the same command goes on there")
+    parser.add_argument(
+        "--runs", default="runs/quality", help="where runs are kept; the same command goes on there"
+    )
     return parser.parse_args()
 
 

@@ -14,9 +14,9 @@ import torch
 
 from benchmarks.common import in_fresh_process, markdown_table, peak_mib
 from helpers.config import DataConfig, RunConfig, make_config
-from helpers.dataset import TrainAudioSpectrogramDataset, fit_to, open_clips, prepare_clips
-from helpers.drawing import draw_items
-from helpers.runtime import describe
+from helpers.data.clips import open_clips, prepare_clips
+from helpers.data.dataset import TrainAudioSpectrogramDataset, draw_items, fit_to
+from helpers.device import describe
 
 RATE = 16_000
 FILE_S = 0.5  # of sound in each file
@@ -33,7 +33,9 @@ def main() -> None:
     for n_files in arguments.files:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             _make_files(Path(folder) / "sounds", n_files)
-            rows.append({"recordings": f"{n_files} files of {FILE_S} s", **_both(Path(folder), False)})
+            rows.append(
+                {"recordings": f"{n_files} files of {FILE_S} s", **_both(Path(folder), False)}
+            )
             print(rows[-1], flush=True)
     for hours in arguments.hours:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
@@ -44,12 +46,18 @@ def main() -> None:
 
 
 def _both(folder: Path, slice_long: bool) -> dict[str, str]:
-    return in_fresh_process(_measure, folder, slice_long) | in_fresh_process(_reopen, folder, slice_long)
+    return in_fresh_process(_measure, folder, slice_long) | in_fresh_process(
+        _reopen, folder, slice_long
+    )
 
 
 def _measure(folder: Path, slice_long: bool) -> dict[str, str]:
     """From files to a cache."""
-    config, data, cache = make_config("cpu", "modern"), DataConfig(slice_long=slice_long), folder / "cache"
+    config, data, cache = (
+        make_config("cpu", "modern"),
+        DataConfig(slice_long=slice_long),
+        folder / "cache",
+    )
     before = peak_mib()
     begun = time.perf_counter()
     clips = prepare_clips(folder / "sounds", config.audio, data, folder / "data", cache)
@@ -115,7 +123,9 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", nargs="*", type=int, default=[1_000, 10_000, 100_000])
     parser.add_argument("--hours", nargs="*", type=float, default=[1.0, 4.0])
-    parser.add_argument("--folder", default=None, help="where files are made; the default is the system's own")
+    parser.add_argument(
+        "--folder", default=None, help="where files are made; the default is the system's own"
+    )
     return parser.parse_args()
 
 

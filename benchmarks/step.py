@@ -14,13 +14,20 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common import Bench, markdown_table, take_turns
 from benchmarks.template import Loop
-from helpers.augment import augment
 from helpers.config import PRESETS, RECIPES
-from helpers.drawing import draw_items
-from helpers.runtime import describe, pick_device, pick_precision
-from helpers.training import Intervals, Limits, train_gan
-from helpers.updates import PRECISIONS, Players, can_compile, train_step_d, train_step_g, update_average
-from helpers.watching import Watch
+from helpers.data.dataset import draw_items
+from helpers.device import describe, pick_device, pick_precision
+from helpers.gan.augment import augment
+from helpers.gan.players import (
+    PRECISIONS,
+    Players,
+    can_compile,
+    train_step_d,
+    train_step_g,
+    update_average,
+)
+from helpers.train.loop import Intervals, Limits, train_gan
+from helpers.train.watch import Watch
 
 PEAK_SIZE = 2048  # of the square matrices whose product is the peak
 
@@ -32,7 +39,9 @@ def main() -> None:
     device = pick_device()
     precision = pick_precision("auto", device)
     peak = peak_flops(device, PRECISIONS[precision])
-    print(f"peak, a product of {PEAK_SIZE} x {PEAK_SIZE} matrices in {precision}: {peak / 1e12:.2f} TFLOP/s")
+    print(
+        f"peak, a product of {PEAK_SIZE} x {PEAK_SIZE} matrices in {precision}: {peak / 1e12:.2f} TFLOP/s"
+    )
     rows, parts = [], []
     for preset in arguments.presets:
         bench = Bench(arguments.data, preset, Path(arguments.runs))
@@ -43,7 +52,9 @@ def main() -> None:
             print(rows[-1])
     print(f"\n{markdown_table(rows)}\n\nParts of a step, ms:\n\n{markdown_table(parts)}")
     if arguments.minutes:
-        print(f"\n{stalls(Bench(arguments.data, arguments.presets[0], Path(arguments.runs)), arguments.minutes)}")
+        print(
+            f"\n{stalls(Bench(arguments.data, arguments.presets[0], Path(arguments.runs)), arguments.minutes)}"
+        )
 
 
 class Measured:
@@ -56,8 +67,14 @@ class Measured:
         compiled = device.type == "cpu" and can_compile()
         self.players = Players(self.config, n_classes, device, precision, compiled)
         self.loop = Loop(self.config, n_classes, device)
-        self.rng, self.silence, self.step = torch.Generator().manual_seed(0), self.dataset.normaliser.silence(), 0
-        self.clock = dict.fromkeys(("data", "generator makes", "D", "G", "optimisers", "average"), 0.0)
+        self.rng, self.silence, self.step = (
+            torch.Generator().manual_seed(0),
+            self.dataset.normaliser.silence(),
+            0,
+        )
+        self.clock = dict.fromkeys(
+            ("data", "generator makes", "D", "G", "optimisers", "average"), 0.0
+        )
 
     def ours(self) -> None:
         """One step as training does it."""
@@ -65,8 +82,12 @@ class Measured:
         with self._time("data"):
             items = draw_items(self.dataset, train, self.step, self.rng)
             real, y = (part.to(self.device) for part in self.dataset.batch(items))
-            z = torch.randn((len(items), self.config.model.z_dim), generator=self.rng).to(self.device)
-        shown = functools.partial(augment, names=train.augmentations, silence=self.silence, generator=self.rng)
+            z = torch.randn((len(items), self.config.model.z_dim), generator=self.rng).to(
+                self.device
+            )
+        shown = functools.partial(
+            augment, names=train.augmentations, silence=self.silence, generator=self.rng
+        )
         with self._time("generator makes"):
             made = players.make(z, y)
         with self._time("D"):
@@ -80,7 +101,9 @@ class Measured:
 
     def theirs(self) -> None:
         """One step of the plain loop, its batch read from the same cache."""
-        real, y = self.dataset.batch(draw_items(self.dataset, self.config.train, self.step, self.rng))
+        real, y = self.dataset.batch(
+            draw_items(self.dataset, self.config.train, self.step, self.rng)
+        )
         self.loop.step(real, y, self.silence, self.step, self.rng)
         self.step += 1
 
@@ -172,8 +195,20 @@ def stalls(bench: Bench, minutes: float) -> str:
         run = Path(folder)
         watch = Watch(config, dataset, run, bench.evaluator, inversion=bench.inversion(config))
         precision = pick_precision("auto", device)
-        train_gan(dataset, config, run, device, Limits(minutes), Intervals(0.25, 0.25), precision, watch, True)
-    steps = [later - earlier for earlier, later in zip(times[20:], times[21:], strict=False)]  # 20: compiled by then
+        train_gan(
+            dataset,
+            config,
+            run,
+            device,
+            Limits(minutes),
+            Intervals(0.25, 0.25),
+            precision,
+            watch,
+            True,
+        )
+    steps = [
+        later - earlier for earlier, later in zip(times[20:], times[21:], strict=False)
+    ]  # 20: compiled by then
     median = statistics.median(steps)
     slow = sorted(steps)[-3:]
     return (
@@ -188,8 +223,12 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--data", default="kit", help="kit, a known name, a folder or an archive")
     parser.add_argument("--presets", nargs="+", default=["cpu"], choices=list(PRESETS))
     parser.add_argument("--recipes", nargs="+", default=list(RECIPES), choices=list(RECIPES))
-    parser.add_argument("--rounds", type=int, default=6, help="turns of as many steps as lie between two penalties")
-    parser.add_argument("--minutes", type=float, default=2.0, help="of training to look for stalls in; 0: none")
+    parser.add_argument(
+        "--rounds", type=int, default=6, help="turns of as many steps as lie between two penalties"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=2.0, help="of training to look for stalls in; 0: none"
+    )
     parser.add_argument("--runs", default="runs/quality")
     return parser.parse_args()
 

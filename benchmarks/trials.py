@@ -14,13 +14,13 @@ import torch
 
 from benchmarks.common import Bench
 from helpers.config import AudioConfig, ConfigError, ModelConfig, RunConfig, TrainConfig
-from helpers.dataset import TrainAudioSpectrogramDataset
-from helpers.evaluation import Evaluator, Heard
-from helpers.generators import SoundGenerator
-from helpers.inversion import MelInverter
-from helpers.metrics import nearest_clips, share_of_copies
-from helpers.runtime import describe, pick_device, pick_precision
-from helpers.training import Intervals, Limits, train_gan
+from helpers.data.dataset import TrainAudioSpectrogramDataset
+from helpers.device import describe, pick_device, pick_precision
+from helpers.gan.generator_file import SoundGenerator
+from helpers.judge.evaluation import Evaluator, JudgedSounds
+from helpers.judge.figures import nearest_clips, share_of_copies
+from helpers.sound.inversion import MelInverter
+from helpers.train.loop import Intervals, Limits, train_gan
 
 RESULTS = Path(__file__).parent / "results" / "trials.csv"
 FIGURES = ("accuracy", "frechet", "coverage", "spread", "nearest", "copied")
@@ -40,8 +40,12 @@ def main() -> None:
     limits = Limits(minutes=arguments.minutes, steps=arguments.steps)
     with tempfile.TemporaryDirectory() as run:
         precision = pick_precision(config.train.precision, device)
-        result = train_gan(dataset, config, Path(run), device, limits, Intervals(1e6, 1e6), precision)
-    generator = SoundGenerator(result.generator, config.audio, config.model, config.classes, dataset.normaliser)
+        result = train_gan(
+            dataset, config, Path(run), device, limits, Intervals(1e6, 1e6), precision
+        )
+    generator = SoundGenerator(
+        result.generator, config.audio, config.model, config.classes, dataset.normaliser
+    )
     evaluator = bench.evaluator
     heard = evaluator.generate(generator, evaluator.test.labels, MelInverter(config.audio))
     figures = evaluator.figures(heard)
@@ -64,14 +68,21 @@ def main() -> None:
 def keep_some(dataset: TrainAudioSpectrogramDataset, n_clips: int) -> None:
     """Leave n_clips of each class in a data set, the same ones each time."""
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(0))
-    kept = torch.cat([order[dataset.labels[order] == label][:n_clips] for label in range(dataset.n_classes)])
+    kept = torch.cat(
+        [order[dataset.labels[order] == label][:n_clips] for label in range(dataset.n_classes)]
+    )
     dataset.indices, dataset.labels = dataset.indices[kept.numpy()], dataset.labels[kept]
 
 
-def figures_of_copying(heard: Heard, dataset: TrainAudioSpectrogramDataset, evaluator: Evaluator) -> dict[str, float]:
+def figures_of_copying(
+    heard: JudgedSounds, dataset: TrainAudioSpectrogramDataset, evaluator: Evaluator
+) -> dict[str, float]:
     """Distance to the clips that were trained on, and share of copies of them; those left out do not count."""
     rows = np.searchsorted(dataset.cache.indices("train"), dataset.indices)
-    own, real = (nearest_clips(sounds.mels, evaluator.train_mels[rows])[0] for sounds in (heard, evaluator.test))
+    own, real = (
+        nearest_clips(sounds.mels, evaluator.train_mels[rows])[0]
+        for sounds in (heard, evaluator.test)
+    )
     return {"nearest": float(own.mean() / real.mean()), "copied": share_of_copies(own, real)}
 
 
@@ -82,18 +93,24 @@ def with_settings(config: RunConfig, settings: list[str]) -> RunConfig:
         for part, kind in (("audio", AudioConfig), ("model", ModelConfig), ("train", TrainConfig)):
             hints = typing.get_type_hints(kind)
             if name in hints:
-                changed = dataclasses.replace(getattr(config, part), **{name: _parse(text, hints[name])})
+                changed = dataclasses.replace(
+                    getattr(config, part), **{name: _parse(text, hints[name])}
+                )
                 config = dataclasses.replace(config, **{part: changed})
                 break
         else:
-            raise ConfigError(f"no setting {name!r}: give a field of AudioConfig, ModelConfig or TrainConfig")
+            raise ConfigError(
+                f"no setting {name!r}: give a field of AudioConfig, ModelConfig or TrainConfig"
+            )
     return config
 
 
 def _parse(text: str, kind):
     if kind is bool:
         return text.lower() == "true"
-    return kind(text) if kind in (int, float, str) else tuple(word for word in text.split(",") if word)
+    return (
+        kind(text) if kind in (int, float, str) else tuple(word for word in text.split(",") if word)
+    )
 
 
 def _append(line: dict) -> None:
@@ -113,7 +130,9 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("--preset", default="cpu")
     parser.add_argument("--minutes", type=float, default=0.0)
     parser.add_argument("--steps", type=int, default=0)
-    parser.add_argument("--clips", type=int, default=0, help="of each class at most to train on; 0: all")
+    parser.add_argument(
+        "--clips", type=int, default=0, help="of each class at most to train on; 0: all"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--runs", default="runs/quality", help="where the judge is kept")
     return parser.parse_args()

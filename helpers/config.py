@@ -22,11 +22,17 @@ def _check_choice(name: str, value, choices: tuple) -> None:
 
 
 AUGMENTATIONS = ("shift", "gain", "cutout")
-LARGEST = {"sample_rate": 192_000, "n_fft": 16_384, "hop_length": 8_192, "n_mels": 1_024, "n_frames": 8_192}
+AUDIO_LIMITS = {
+    "sample_rate": 192_000,
+    "n_fft": 16_384,
+    "hop_length": 8_192,
+    "n_mels": 1_024,
+    "n_frames": 8_192,
+}
 LARGEST_BATCH = 65_536
-WIDEST = 4_096  # of a network's latents, channels and embeddings
-MOST_CLASSES = 10_000
-LONGEST_NAME = 255  # bytes of a folder's name, of nearly every disk
+MAX_NETWORK_WIDTH = 4_096  # of a network's latents, channels and embeddings
+MAX_CLASSES = 10_000
+MAX_NAME_BYTES = 255  # bytes of a folder's name, of nearly every disk
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,9 @@ class AudioConfig:
 
     sample_rate: int = 22_050
     n_fft: int = 1024
-    hop_length: int = 256  # a quarter of the window: what Griffin-Lim needs to find a consistent phase
+    hop_length: int = (
+        256  # a quarter of the window: what Griffin-Lim needs to find a consistent phase
+    )
     n_mels: int = 128
     n_frames: int = 512
     f_min_hz: float = 0.0
@@ -44,10 +52,12 @@ class AudioConfig:
     power: float = 1.0  # 1: magnitude, which inverts better; 2: power
     compression: str = "log"  # "log": log(max(mel, floor)); "log1p": log(1 + mel)
     floor: float = 1e-4  # magnitude mel taken for silence; some 95 dB below a full-scale sine
-    normalisation: str = "per_bin"  # "per_bin": data-set statistics; "per_clip": each clip to [-1, 1]
+    normalisation: str = (
+        "per_bin"  # "per_bin": data-set statistics; "per_clip": each clip to [-1, 1]
+    )
 
     def __post_init__(self):
-        for name, most in LARGEST.items():
+        for name, most in AUDIO_LIMITS.items():
             value = getattr(self, name)
             if not isinstance(value, int) or not 0 < value <= most:
                 raise ConfigError(f"{name} must be a whole number from 1 to {most}, got {value!r}")
@@ -94,7 +104,7 @@ class AudioConfig:
         """What silence is after compression."""
         return math.log(self.floor) if self.compression == "log" else 0.0
 
-    def fitted_to(self, source_rate: int) -> "AudioConfig":
+    def fit_sample_rate(self, source_rate: int) -> "AudioConfig":
         """Halve rate, window and hop while the recordings hold nothing above half of the rate.
 
         The clip keeps its duration and its picture; no band is spent on frequencies that are not there.
@@ -109,7 +119,7 @@ class AudioConfig:
             )
         return fitted
 
-    def for_judging(self) -> "AudioConfig":
+    def for_judge(self) -> "AudioConfig":
         """The same geometry with the features that every recipe is judged in."""
         names = ("mel_norm", "power", "compression", "floor", "normalisation")
         default = AudioConfig()
@@ -122,31 +132,43 @@ class ModelConfig:
 
     recipe: str = "modern"
     z_dim: int = 128
-    generator_width: int = 16  # channels of the finest residual stage; doubled at each coarser one, up to 256
+    generator_width: int = (
+        16  # channels of the finest residual stage; doubled at each coarser one, up to 256
+    )
     discriminator_width: int = 24
     embedding_dim: int = 64  # of the class, in the modern generator
-    spectral_norm: bool = False  # baseline discriminator only: in every layer it starts slowly in short runs
+    spectral_norm: bool = (
+        False  # baseline discriminator only: in every layer it starts slowly in short runs
+    )
 
     def __post_init__(self):
         _check_choice("recipe", self.recipe, ("baseline", "modern"))
         for name in ("z_dim", "generator_width", "discriminator_width", "embedding_dim"):
-            if not 1 <= getattr(self, name) <= WIDEST:
-                raise ConfigError(f"{name} must be from 1 to {WIDEST}, got {getattr(self, name)}")
+            if not 1 <= getattr(self, name) <= MAX_NETWORK_WIDTH:
+                raise ConfigError(
+                    f"{name} must be from 1 to {MAX_NETWORK_WIDTH}, got {getattr(self, name)}"
+                )
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """How the players are updated. What stops a run (minutes, epochs, steps) is no part of what it is."""
 
-    batch_size: int = 16  # a step takes 0.6 of that with 32; one seed each, in about equal time: no worse
+    batch_size: int = (
+        16  # a step takes 0.6 of that with 32; one seed each, in about equal time: no worse
+    )
     learning_rate_g: float = 5e-4
     learning_rate_d: float = 1e-3
     beta1: float = 0.0  # no momentum against an opponent that moves
     beta2: float = 0.99
-    class_weight: float = 0.05  # of the class that the discriminator hears, in the generator's loss; 0: no such head
+    class_weight: float = (
+        0.05  # of the class that the discriminator hears, in the generator's loss; 0: no such head
+    )
     r1_gamma: float = 0.5
     r1_every: int = 16  # lazy regularisation: the penalty at every 16th step, 16 times as strong
-    ema_half_life_images: int = 10_000  # less at first, see AVERAGE_RAMP in training; 0: no average is kept
+    ema_half_life_images: int = (
+        10_000  # less at first, see AVERAGE_RAMP in training; 0: no average is kept
+    )
     augmentations: tuple[str, ...] = AUGMENTATIONS
     class_balanced: bool = True
     precision: str = "auto"  # "auto", "fp32", "bf16" or "fp16"
@@ -181,11 +203,15 @@ class DataConfig:
     source: str = "kit"
     kit_clips: int = 2_000  # how many the built-in kit makes
     stage: bool = False  # copy the recordings to the local disk first, as from a mounted drive
-    slice_long: bool = False  # cut a long recording into several clips instead of keeping its beginning
+    slice_long: bool = (
+        False  # cut a long recording into several clips instead of keeping its beginning
+    )
     silence_db: float = -60.0  # RMS below this, of full scale, is silence
     min_duration_s: float = 0.05
     max_clips_per_class: int = 0  # 0: all
-    holdout: str = ""  # glob on the file name of what is kept for testing; "": a seventh, by content
+    holdout: str = (
+        ""  # glob on the file name of what is kept for testing; "": a seventh, by content
+    )
     digest: str = ""  # of the files, filled in by the audit
 
 
@@ -209,7 +235,9 @@ class RunConfig:
         values = _json_object(text, "config.json")
         for name, kind, word in (("classes", list, "a list"), ("versions", dict, "an object")):
             if not isinstance(values.get(name, kind()), kind):
-                raise ConfigError(f"config.json must hold {word} of {name}, got {reprlib.repr(values[name])}")
+                raise ConfigError(
+                    f"config.json must hold {word} of {name}, got {reprlib.repr(values[name])}"
+                )
         return cls(
             audio=from_dict(AudioConfig, values.get("audio", {})),
             model=from_dict(ModelConfig, values.get("model", {})),
@@ -225,11 +253,15 @@ PRESETS = {
     "short": AudioConfig(n_frames=128),
     "cpu": AudioConfig(sample_rate=16_000, n_mels=64, n_frames=64),
 }
-
 RECIPES = {
     "modern": {"audio": {}, "model": ModelConfig(), "train": TrainConfig()},
     "baseline": {
-        "audio": {"mel_norm": "none", "power": 2.0, "compression": "log1p", "normalisation": "per_clip"},
+        "audio": {
+            "mel_norm": "none",
+            "power": 2.0,
+            "compression": "log1p",
+            "normalisation": "per_clip",
+        },
         "model": ModelConfig(recipe="baseline", z_dim=100),
         "train": TrainConfig(
             batch_size=32,
@@ -266,7 +298,9 @@ def make_config(preset: str = "cpu", recipe: str = "modern", **audio_fields: flo
 def from_dict(kind: type, values: dict):
     """A dataclass from a dictionary; ConfigError names a field it does not have."""
     if not isinstance(values, dict):
-        raise ConfigError(f"{kind.__name__} must be written as an object of fields, got {reprlib.repr(values)}")
+        raise ConfigError(
+            f"{kind.__name__} must be written as an object of fields, got {reprlib.repr(values)}"
+        )
     known = {f.name for f in dataclasses.fields(kind)}
     unknown = sorted(set(values) - known)
     if unknown:
@@ -276,7 +310,9 @@ def from_dict(kind: type, values: dict):
         if name in values and not _is_of(values[name], wanted):
             kinds = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
             word = kinds.get(wanted, "a list of texts")
-            raise ConfigError(f"{kind.__name__} must hold {word} as {name}, got {reprlib.repr(values[name])}")
+            raise ConfigError(
+                f"{kind.__name__} must hold {word} as {name}, got {reprlib.repr(values[name])}"
+            )
     return kind(**values)
 
 
@@ -285,8 +321,8 @@ def check_classes(names) -> tuple[str, ...]:
 
     Raises ConfigError for names like ../x, which would lead out of a run's folder, and for the same name twice.
     """
-    if len(names) > MOST_CLASSES:
-        raise ConfigError(f"there can be {MOST_CLASSES} classes, got {len(names)}")
+    if len(names) > MAX_CLASSES:
+        raise ConfigError(f"there can be {MAX_CLASSES} classes, got {len(names)}")
     for name in names:
         if not _is_folder_name(name):
             raise ConfigError(f"a class must have the name of a folder, got {reprlib.repr(name)}")
@@ -313,7 +349,9 @@ def model_from_json(text: str) -> ModelConfig:
 
 def identity(config: RunConfig) -> dict:
     """What must be the same for a checkpoint to be continued."""
-    parts = {name: json.loads(to_json(getattr(config, name))) for name in ("audio", "model", "train")}
+    parts = {
+        name: json.loads(to_json(getattr(config, name))) for name in ("audio", "model", "train")
+    }
     return parts | {"classes": list(config.classes), "data": {"digest": config.data.digest}}
 
 
@@ -324,7 +362,9 @@ def differences(before: dict, now: dict) -> list[str]:
         old = before.get(part)
         if isinstance(new, dict) and isinstance(old, dict):
             found += [
-                f"{part}.{name} {old.get(name)!r}, not {new[name]!r}" for name in new if old.get(name) != new[name]
+                f"{part}.{name} {old.get(name)!r}, not {new[name]!r}"
+                for name in new
+                if old.get(name) != new[name]
             ]
         elif old != new:
             found.append(f"{part} {old}, not {new}")
@@ -339,17 +379,24 @@ def digest_of(*parts: str) -> str:
 def _is_of(value, wanted: type) -> bool:
     """Whether a value from JSON is of a field's type."""
     if wanted is float:
-        return type(value) in (int, float) and -1e300 < value < 1e300  # neither infinite nor no number
+        return (
+            type(value) in (int, float) and -1e300 < value < 1e300
+        )  # neither infinite nor no number
     if wanted in (int, bool, str):
         return type(value) is wanted
     return isinstance(value, list | tuple) and all(type(part) is str for part in value)
 
 
 def _is_folder_name(name) -> bool:
-    if not isinstance(name, str) or name in ("", ".", "..") or "\0" in name or Path(name).name != name:
+    if (
+        not isinstance(name, str)
+        or name in ("", ".", "..")
+        or "\0" in name
+        or Path(name).name != name
+    ):
         return False
     try:
-        return len(os.fsencode(name)) <= LONGEST_NAME
+        return len(os.fsencode(name)) <= MAX_NAME_BYTES
     except UnicodeEncodeError:  # half of a character, as no disk has it
         return False
 
@@ -358,7 +405,9 @@ def _json_object(text: str, what: str) -> dict:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{what} is not valid JSON ({error}); restore it or start a new run folder") from error
+        raise ConfigError(
+            f"{what} is not valid JSON ({error}); restore it or start a new run folder"
+        ) from error
     if not isinstance(values, dict):
         raise ConfigError(f"{what} must hold one JSON object, got {type(values).__name__}")
     return values

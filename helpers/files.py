@@ -11,6 +11,7 @@ from pathlib import Path
 
 import safetensors
 
+KEPT_FREE_BYTES = 64 * 2**20  # of a disk, for all else that a run writes
 SAMPLES_KEPT = 60  # looks at a training run whose pictures and sounds stay
 
 
@@ -78,7 +79,9 @@ class WrittenTwice:
     """
 
     def __init__(self, path: Path):
-        self.path, self.copy, self.note = (path.with_name(path.name + end) for end in ("", ".copy", ".sha256"))
+        self.path, self.copy, self.note = (
+            path.with_name(path.name + end) for end in ("", ".copy", ".sha256")
+        )
 
     def read(self) -> bytes | None:
         """What was written last and is whole; None if there is no such file."""
@@ -103,7 +106,11 @@ class WrittenTwice:
         return self.path if self._noted() is None else self.copy
 
     def drop(self) -> None:
-        for path in (self.note, self.copy, self.path):  # the note first: without it the copy is nothing
+        for path in (
+            self.note,
+            self.copy,
+            self.path,
+        ):  # the note first: without it the copy is nothing
             drop(path)
 
     def _noted(self) -> bytes | None:
@@ -130,7 +137,9 @@ def drop_folder(folder: Path) -> None:
 
 def thin_out(folder: Path, most: int) -> None:
     """Of more than `most` folders in a folder remove every second; the first and the last stay."""
-    children = sorted(child for child in folder.iterdir() if child.is_dir()) if folder.is_dir() else []
+    children = (
+        sorted(child for child in folder.iterdir() if child.is_dir()) if folder.is_dir() else []
+    )
     for child in children[1:-1:2] if len(children) > most else ():
         drop_folder(child)
 
@@ -146,3 +155,15 @@ def unlink_link(path: Path) -> None:
     """Make way for a file of ours where a link lies."""
     if path.is_symlink():
         path.unlink()
+
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+class UnusableFileError(ValueError):
+    """A checkpoint or generator file that cannot be used; the message names it and says what to do."""
+
+
+def in_mebibytes(n_bytes: int) -> str:
+    """Bytes in words."""
+    return f"{n_bytes / 2**20:,.0f} MiB"

@@ -8,14 +8,15 @@ import soundfile
 import torch
 from drives import new_drive
 
-from helpers.checkpoints import save_checkpoint
 from helpers.config import RECIPES, AudioConfig, DataConfig, ModelConfig, RunConfig
-from helpers.dataset import TrainAudioSpectrogramDataset, fit_to, prepare_clips
-from helpers.features import PerClipNormaliser
-from helpers.generators import SoundGenerator, export_generator
-from helpers.mirror import Mirror
-from helpers.models import make_generator
-from helpers.records import append_metrics
+from helpers.data.clips import prepare_clips
+from helpers.data.dataset import TrainAudioSpectrogramDataset, fit_to
+from helpers.gan.generator_file import SoundGenerator, save_generator
+from helpers.gan.networks import make_generator
+from helpers.sound.normalisation import PerClipNormaliser
+from helpers.train.checkpoints import save_checkpoint
+from helpers.train.drive_copy import DriveCopy
+from helpers.train.metrics_file import append_metrics
 
 RATE = 8_000
 N_EACH = 8  # recordings a class
@@ -65,7 +66,9 @@ def tiny_run(tiny_audio):
         chosen = RECIPES[recipe]
         return RunConfig(
             audio=dataclasses.replace(tiny_audio, **chosen["audio"]),
-            model=ModelConfig(recipe, z_dim=8, generator_width=8, discriminator_width=8, embedding_dim=4),
+            model=ModelConfig(
+                recipe, z_dim=8, generator_width=8, discriminator_width=8, embedding_dim=4
+            ),
             train=dataclasses.replace(chosen["train"], **{"batch_size": 4, "r1_every": 2, **train}),
             classes=("high", "low", "noise"),
         )
@@ -97,7 +100,9 @@ def clips(dataset):
 def sound_generator(datasets, tiny_run):
     """A function: an untrained generator of a recipe, with the statistics of the made sounds."""
 
-    def make(recipe: str = "modern", classes=("high", "low", "noise"), seed: int = 0) -> SoundGenerator:
+    def make(
+        recipe: str = "modern", classes=("high", "low", "noise"), seed: int = 0
+    ) -> SoundGenerator:
         run = tiny_run(recipe)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -124,8 +129,10 @@ def work(sound_generator):
     def write(local, step: int) -> None:
         local.mkdir(exist_ok=True)
         append_metrics(local / "metrics.jsonl", {"kind": "training", "step": step})
-        save_checkpoint({"step": step, "weights": torch.full((300,), float(step))}, local / "checkpoints", step)
-        export_generator(local / "generator.safetensors", generator, {"step": step})
+        save_checkpoint(
+            {"step": step, "weights": torch.full((300,), float(step))}, local / "checkpoints", step
+        )
+        save_generator(local / "generator.safetensors", generator, {"step": step})
         (local / "samples" / f"{step:08d}").mkdir(parents=True)
         (local / "samples" / f"{step:08d}" / "a.wav").write_bytes(b"a sound")
 
@@ -136,8 +143,8 @@ def work(sound_generator):
 def trained(drive, work, tmp_path):
     """A function: a machine that trained and sent some steps."""
 
-    def train_and_send(*steps: int, name: str = "local") -> Mirror:
-        mirror = Mirror(tmp_path / name, drive)
+    def train_and_send(*steps: int, name: str = "local") -> DriveCopy:
+        mirror = DriveCopy(tmp_path / name, drive)
         mirror.fetch()
         for step in steps:
             work(mirror.local, step)

@@ -7,7 +7,7 @@ import shutil
 
 import torch
 
-from helpers.training import Intervals, Limits, train_gan
+from helpers.train.loop import Intervals, Limits, train_gan
 
 
 def new_drive(folder):
@@ -25,7 +25,12 @@ class Faults:
     """
 
     def __init__(self, drive, number: int, at: int, n_faults: int = 1):
-        self.drive, self.number, self.faults, self.n = str(drive), number, range(at, at + n_faults), 0
+        self.drive, self.number, self.faults, self.n = (
+            str(drive),
+            number,
+            range(at, at + n_faults),
+            0,
+        )
 
     def due(self, path) -> bool:
         self.n += str(path).startswith(self.drive)
@@ -37,7 +42,9 @@ class Faults:
     def open(self, path, mode="r", *words, **options):
         if "r" in mode and "+" not in mode:
             return builtins.open(path, mode, *words, **options)
-        if self.number != errno.ENOSPC and self.due(path):  # a full drive opens, empties, and then has no room
+        if self.number != errno.ENOSPC and self.due(
+            path
+        ):  # a full drive opens, empties, and then has no room
             self.fail()
         file = builtins.open(path, mode, *words, **options)  # noqa: SIM115 (closed by Half)
         write = file.write
@@ -88,5 +95,12 @@ class ReadFaults:
 def train_with(dataset, config, mirror, steps, intervals=Intervals(0, 1e6)):  # noqa: B008 (frozen)
     limits = Limits(steps=steps)
     return train_gan(
-        dataset, config, mirror.local, torch.device("cpu"), limits, intervals, compiled=False, mirror=mirror
+        dataset,
+        config,
+        mirror.local,
+        torch.device("cpu"),
+        limits,
+        intervals,
+        compiled=False,
+        mirror=mirror,
     )

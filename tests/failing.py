@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.runtime import PROJECT
+from helpers.files import PROJECT
 
 
 def in_a_child(work) -> int:
@@ -43,7 +43,10 @@ def on_a_disk_of(size: str, place: Path, program: str, *arguments) -> subprocess
     place.mkdir()
     script = 'mount -t tmpfs -o "size=$0" tmpfs "$1" && shift && exec "$@"'
     mount = ["unshare", "--map-root-user", "--mount", "sh", "-c", script]
-    if shutil.which("unshare") is None or subprocess.run([*mount, size, place, "true"], check=False).returncode:
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*mount, size, place, "true"], check=False).returncode
+    ):
         pytest.skip("no disk can be mounted here")
     command = [*mount, size, place, sys.executable, "-c", program, *arguments]
     return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)

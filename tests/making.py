@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.audio import write_wav
-from helpers.sources import list_audio
+from helpers.data.layouts import list_audio
+from helpers.sound.audio_files import write_wav
 
 TONE = np.sin(np.arange(800) * 0.3).astype(np.float32)
 

@@ -6,9 +6,19 @@ import torch
 def tensors(state, prefix="") -> dict:
     """Every tensor of a nested state by its path."""
     found = {}
-    items = state.items() if isinstance(state, dict) else enumerate(state) if isinstance(state, list | tuple) else ()
+    items = (
+        state.items()
+        if isinstance(state, dict)
+        else enumerate(state)
+        if isinstance(state, list | tuple)
+        else ()
+    )
     for key, value in items:
-        found |= {f"{prefix}{key}": value} if torch.is_tensor(value) else tensors(value, f"{prefix}{key}.")
+        found |= (
+            {f"{prefix}{key}": value}
+            if torch.is_tensor(value)
+            else tensors(value, f"{prefix}{key}.")
+        )
     return found
 
 

@@ -9,8 +9,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from helpers.parameters import NOTEBOOKS
-from helpers.runtime import PROJECT
+from helpers.files import PROJECT
+from helpers.run.settings import NOTEBOOKS
 
 FOR_TESTS_AND_HEADLESS_RUNS = {"papermill", "nbval", "nbstripout", "hypothesis", "torchmetrics"}
 SAME_AS_ON_COLAB = (
@@ -57,7 +57,9 @@ def test_each_requirement_is_locked_in_its_range(requirement):
 
 
 def test_the_lock_has_colabs_versions_of_what_decides_the_sounds_and_pages():
-    assert {name: LOCKED[name] for name in SAME_AS_ON_COLAB} == {name: COLAB[name] for name in SAME_AS_ON_COLAB}
+    assert {name: LOCKED[name] for name in SAME_AS_ON_COLAB} == {
+        name: COLAB[name] for name in SAME_AS_ON_COLAB
+    }
 
 
 def test_every_locked_package_has_its_hashes():
@@ -95,8 +97,14 @@ def test_a_notebook_imports_nothing_that_colab_lacks(name):
         path = PROJECT / f"{module.replace('.', '/')}.py"
         if module.startswith("helpers.") and path.exists():
             waiting |= imports_of(path.read_text()) - seen
-    packages = {module.split(".")[0] for module in seen} - set(sys.stdlib_module_names) - {"helpers", "google"}
+    packages = (
+        {module.split(".")[0] for module in seen}
+        - set(sys.stdlib_module_names)
+        - {"helpers", "google"}
+    )
     assert {"torch", "numpy"} <= packages
     wanted = {IMPORTED_AS.get(name, name) for name in packages}
     assert wanted - set(COLAB) == set(), "not on Colab"
-    assert wanted - {canonicalize_name(requirement.name) for requirement in REQUIREMENTS} == set(), "not asked for"
+    assert (
+        wanted - {canonicalize_name(requirement.name) for requirement in REQUIREMENTS} == set()
+    ), "not asked for"

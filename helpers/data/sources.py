@@ -1,0 +1,150 @@
+"""Where recordings come from: a folder, an archive, the built-in kit or a known download, on the local disk."""
+
+import os
+import shutil
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers.config import digest_of
+from helpers.data.archives import SourceError, archive_stem, extract_archive, extract_to
+from helpers.data.drum_kit import make_kit
+from helpers.data.known_datasets import BY_CLASS, KNOWN, arrange, download
+from helpers.data.layouts import find_classes, recognise_holdout
+from helpers.progress import tracked
+
+KIT = "kit"
+COPY_THREADS = 8  # a copy from Google Drive mostly waits for the answer to its request
+COPY_RETRIES = 2
+RETRY_PAUSE_S = 2.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Recordings on the local disk: the subfolders of `folder` are the classes.
+
+    holdout is a glob on the file names of the data set's own test split; "" if none is known.
+    """
+
+    name: str
+    folder: Path
+    holdout: str = ""
+
+
+def open_source(
+    source: str,
+    work_dir: Path,
+    *,
+    kit_clips: int = 2000,
+    seed: int = 0,
+    stage: bool = False,
+    progress: Callable | None = None,
+) -> Source:
+    """Bring recordings to the local disk, below work_dir unless they are a folder that stays where it is.
+
+    source: "kit" (kit_clips drum sounds made from seed), "fsdd", "esc50", "speech_commands", or the path of
+    a folder or an archive. stage: copy a folder to work_dir, once, for disks where many small reads are slow.
+    progress wraps an iterable and takes total= (None: not known) and desc=, like tqdm.
+    Raises SourceError if there is no such source, or it holds no class folders with audio.
+    """
+    source = os.fspath(source)
+    work_dir = Path(os.path.expanduser(work_dir)).resolve()
+    if source == KIT:
+        folder = make_kit(work_dir / f"kit-{kit_clips}-{seed}", kit_clips, seed, progress=progress)
+        return Source(KIT, folder)
+    if source in KNOWN:
+        return Source(source, _open_known(source, work_dir, progress), KNOWN[source].holdout)
+    path = _existing_path(source)
+    if path.is_dir():
+        folder, files = find_classes(path)
+        if stage:
+            target = work_dir / f"staged-{path.name}-{digest_of(str(path))[:8]}"
+            folder = _stage(folder, files, target, progress)
+        return Source(path.name, folder, recognise_holdout(file.name for file in files))
+    folder, files = find_classes(extract_archive(path, work_dir, progress))
+    return Source(archive_stem(path), folder, recognise_holdout(file.name for file in files))
+
+
+def _open_known(name: str, work_dir: Path, progress: Callable | None) -> Path:
+    """The class folders of a known data set; its archive is removed when it has been extracted."""
+    dataset = KNOWN[name]
+    target = work_dir / f"{name}-{digest_of(dataset.url, dataset.known_hash)[:8]}"
+    if not target.is_dir():
+        archive = download(dataset, work_dir, progress)
+        extract_to(archive, target, progress, finish=lambda folder: arrange(dataset, folder))
+        archive.unlink()
+    return target / BY_CLASS
+
+
+def _existing_path(source: str) -> Path:
+    path = os.path.expanduser(source)
+    if source and os.path.exists(path):
+        return Path(path).resolve()
+    nearest = next(
+        str(parent) for parent in Path(path).absolute().parents if os.path.exists(parent)
+    )
+    raise SourceError(
+        f"There is no folder or archive {source!r}; of that path only {nearest!r} exists. Check the spelling "
+        f"(and that Google Drive is mounted, if it lies there), or use one of {', '.join([KIT, *KNOWN])}"
+    )
+
+
+def _stage(folder: Path, files: list[Path], target: Path, progress: Callable | None) -> Path:
+    """Make target hold copies of the files, at the same places below it as below folder."""
+    wanted = {target / file.relative_to(folder): file for file in files}
+    _remove_gone(target, wanted)
+    failed = _copy_all(wanted, progress)
+    for _ in range(COPY_RETRIES):
+        if failed:
+            time.sleep(RETRY_PAUSE_S)
+            failed = _copy_all({copy: wanted[copy] for copy in failed}, progress)
+    if failed:
+        names = ", ".join(repr(wanted[copy].name) for copy in list(failed)[:3])
+        message = (
+            f"{len(failed)} of {len(files)} files could not be copied from {str(folder)!r} to the local disk: "
+            f"{names}{', ...' if len(failed) > 3 else ''} ({next(iter(failed.values()))})"
+        )
+        if len(failed) == len(files):
+            raise SourceError(
+                f"{message}. Check that both disks are there and not full, and run again"
+            )
+        warnings.warn(f"{message}; they are left out. Run again to try them again", stacklevel=3)
+    return target
+
+
+def _remove_gone(target: Path, wanted: dict[Path, Path]) -> None:
+    for root, folders, names in os.walk(target, topdown=False):
+        for path in (Path(root, name) for name in names):
+            if path not in wanted:
+                path.unlink()
+        for path in (Path(root, name) for name in folders):
+            if not any(path.iterdir()):
+                path.rmdir()
+
+
+def _copy_all(wanted: dict[Path, Path], progress: Callable | None) -> dict[Path, OSError]:
+    """Copy what changed, keys from values; returns the copies that failed, with the reason."""
+    with ThreadPoolExecutor(COPY_THREADS) as pool:
+        errors = tracked(progress, pool.map(_copy, wanted.values(), wanted), len(wanted), "Copying")
+        return {copy: error for copy, error in zip(wanted, errors, strict=True) if error}
+
+
+def _copy(file: Path, copy: Path) -> OSError | None:
+    """Copy a file with its time of change, unless size and time say it is there; returns what went wrong."""
+    try:
+        status = file.stat()
+        if not (copy.exists() and _stamp(copy.stat()) == _stamp(status)):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, copy)
+            os.utime(copy, ns=(status.st_atime_ns, status.st_mtime_ns))
+    except OSError as error:
+        copy.unlink(missing_ok=True)
+        return error
+    return None
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int]:
+    return status.st_size, status.st_mtime_ns // 1_000_000

@@ -1,0 +1,80 @@
+"""Clips from recordings of any length: where they lie, whatever the blocks; how loud a recording is somewhere."""
+
+import math
+
+import numpy as np
+import pytest
+
+from helpers.data.cut_clips import ClipCutter
+from helpers.sound.audio_files import SILENT_DB
+
+
+def cut(waveform: np.ndarray, size: int = 10**6, every: bool = True):
+    """Clips of 800 samples by where they begin, and the cutter, of a waveform in blocks of `size`."""
+    cutter, clips = ClipCutter(800, -60, every), []
+    for start in range(0, len(waveform), size):
+        clips += cutter.feed(waveform[start : start + size])
+    clips += cutter.finish()
+    assert len(dict(clips)) == len(clips)
+    return dict(clips), cutter
+
+
+def loud(n_samples: int, *spans: tuple[int, int]) -> np.ndarray:
+    waveform, values = (
+        np.zeros(n_samples, np.float32),
+        np.random.default_rng(0).uniform(0.2, 0.4, n_samples),
+    )
+    for start, end in spans:
+        waveform[start:end] = values[start:end]
+    return waveform
+
+
+@pytest.mark.parametrize("size", [1, 99, 100, 801, 10**6])
+@pytest.mark.parametrize(
+    ("waveform", "starts"),
+    [
+        (loud(10_000, (1_600, 2_400), (6_000, 7_600)), [1_600, 6_000, 6_800]),
+        (loud(10_000), [0]),
+        (loud(2_000, (0, 2_000)), [0, 800, 1_600]),
+        (loud(1_900, (0, 1_900)), [0, 800]),  # 300 left: under half a clip
+        (loud(700, (300, 700)), [0]),  # no longer than a clip: from its beginning
+        (loud(2_000, (1_950, 2_000)), [1_900]),  # the only one, however short
+    ],
+)
+def test_clips_leave_silence_out_and_do_not_overlap(waveform, starts, size):
+    clips, cutter = cut(waveform, size)
+    assert list(clips) == starts and cutter.n_samples == len(waveform)
+    padded = np.pad(waveform, (0, 800))
+    for start, clip in clips.items():
+        np.testing.assert_array_equal(clip, padded[start : start + 800])
+
+
+@pytest.mark.parametrize("size", [100, 801, 10**6])
+def test_one_clip_is_the_beginning_whatever_follows(size):
+    waveform = loud(9_000, (0, 200), (5_000, 9_000))
+    clips, _ = cut(waveform, size, every=False)
+    assert list(clips) == [0]
+    np.testing.assert_array_equal(clips[0], waveform[:800])
+
+
+@pytest.mark.parametrize("every", [True, False])
+def test_what_is_held_does_not_grow_with_the_recording(every):
+    cutter, block = ClipCutter(800, -60, every), loud(3_000, (0, 3_000))
+    held = []
+    for _ in range(50):
+        cutter.feed(block)
+        held.append(len(cutter.pending) + len(cutter.head))
+    assert max(held) <= 3_000 + 2 * 800
+
+
+def test_a_click_in_a_long_silence_is_loud_somewhere():
+    waveform = np.zeros(16_000, np.float32)
+    waveform[9_000:9_100] = 0.5
+    assert cut(waveform, 777)[1].loudest_db == pytest.approx(20 * math.log10(0.5), abs=0.01)
+    assert cut(np.zeros(50, np.float32))[1].loudest_db == pytest.approx(SILENT_DB)
+
+
+def test_a_short_last_window_is_not_diluted_by_padding():
+    assert cut(np.full(10, 0.5, np.float32))[1].loudest_db == pytest.approx(
+        20 * math.log10(0.5), abs=0.01
+    )

@@ -1,0 +1,172 @@
+"""Each fault of generated sounds provokes its message, and good ones none; and whether training still pays."""
+
+import math
+import re
+
+import pytest
+import torch
+
+from helpers.judge.advice import (
+    MEASURED,
+    advise_on_training,
+    distance_per_accuracy,
+    expect_from_clips,
+    find_faults,
+)
+from helpers.sound.mel import MelExtractor
+
+LABELS = torch.arange(4).repeat_interleave(4)
+
+
+@pytest.fixture
+def faults_of(tiny_audio):
+    """A function: the faults of waveforms beside good sounds."""
+    extractor = MelExtractor(tiny_audio)
+
+    def find(waveforms: torch.Tensor, labels=LABELS, real=None, real_labels=LABELS) -> list[str]:
+        real = sounds(0) if real is None else real
+        return find_faults(waveforms, extractor(waveforms), labels, extractor(real), real_labels)
+
+    return find
+
+
+def sounds(seed: int) -> torch.Tensor:
+    """Sixteen tones of four classes, an octave each, at varying pitch, level and decay: (16, 960)."""
+    rng = torch.Generator().manual_seed(seed)
+    hertz = 200 * 2.0 ** (LABELS + 0.9 * torch.rand(16, generator=rng))
+    time = torch.arange(960) / 8000
+    level, decay = 0.1 + 0.6 * torch.rand(2, 16, 1, generator=rng)
+    return level * torch.exp(-time * 20 * decay) * torch.sin(2 * torch.pi * hertz[:, None] * time)
+
+
+def test_good_sounds_have_no_fault(faults_of):
+    assert faults_of(sounds(0)) == faults_of(sounds(1)) == []
+
+
+def test_the_recordings_of_a_folder_have_no_fault(clips):
+    waveforms = torch.stack(
+        [torch.from_numpy(clips.waveform(clip)) for clip in range(len(clips.labels))]
+    )
+    mels, labels = MelExtractor(clips.audio)(waveforms), torch.from_numpy(clips.labels)
+    assert find_faults(waveforms[::2], mels[::2], labels[::2], mels, labels) == []
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_nan_is_divergence_alone(faults_of, value):
+    generated = sounds(1)
+    generated[3, 200] = value
+    (fault,) = faults_of(generated)
+    assert "not a number" in fault and "learning rate" in fault
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-4])
+def test_silence_is_named(faults_of, level):
+    (fault,) = faults_of(level * sounds(1))
+    assert "every generated sound is silence" in fault
+
+
+def test_silence_of_some_is_counted(faults_of):
+    generated = sounds(1)
+    generated[::4] = 0
+    (fault,) = faults_of(generated)
+    assert fault.startswith("4 of 16 generated sounds are silence")
+
+
+def test_clipping_is_counted_but_a_single_peak_is_not(faults_of):
+    generated = sounds(1)
+    generated[:, 5] = 1.5
+    assert faults_of(generated) == []
+    generated[:3] *= 20
+    (fault,) = faults_of(generated)
+    assert fault.startswith("3 of 16 generated sounds are louder than full scale")
+
+
+def test_one_sound_for_all_is_named(faults_of):
+    (fault,) = faults_of(sounds(1)[:1] * (1 + 0.01 * torch.rand(16, 1)))
+    assert "whatever class is asked for" in fault
+
+
+def test_one_sound_a_class_is_named(faults_of):
+    (fault,) = faults_of(sounds(1)[::4].repeat_interleave(4, dim=0))
+    assert "noise is ignored" in fault
+
+
+def test_varied_sounds_are_no_fault_where_each_class_has_one_recording(faults_of):
+    assert faults_of(sounds(1), real=sounds(0)[::4], real_labels=torch.arange(4)) == []
+
+
+def progress(*frechet: float, accuracy: float = 0.8) -> list[dict]:
+    return [
+        {"step": 100 * k, "minutes": float(k), "frechet": value, "accuracy": accuracy}
+        for k, value in enumerate(frechet, 1)
+    ]
+
+
+def test_a_falling_distance_still_pays():
+    sentence = advise_on_training(progress(100, 60, 40, 30, 22, 17))
+    assert sentence.startswith("Training still pays") and "17.0" in sentence and "30.0" in sentence
+
+
+def test_a_distance_that_has_settled_hardly_pays():
+    assert advise_on_training(progress(100, 40, 20, 15, 15.2, 14.8)).startswith(
+        "Training hardly pays any more"
+    )
+
+
+def test_a_distance_that_rises_again_hardly_pays_and_the_best_is_named():
+    sentence = advise_on_training(progress(100, 40, 20, 25, 40, 80))
+    assert (
+        sentence.startswith("Training hardly pays any more")
+        and "20.0" in sentence
+        and "step 300" in sentence
+    )
+
+
+def test_accuracy_counts_too():
+    lines = progress(50, 50, 50, 50, 50, 50)
+    lines[-1]["accuracy"] = 1.0
+    assert advise_on_training(lines).startswith("Training still pays")
+
+
+@pytest.mark.parametrize("n", [0, 1, 3])
+def test_a_few_lines_are_too_early(n):
+    assert advise_on_training(progress(*[50.0] * n)).startswith("Too early")
+
+
+def test_badness_of_a_deaf_generator_is_a_number():
+    assert distance_per_accuracy({"frechet": 10.0, "accuracy": 0.0}) == 1000
+    assert distance_per_accuracy({"frechet": 10.0, "accuracy": 0.5}) == 20
+
+
+def expected_distance(n_clips: int) -> float:
+    return float(re.search(r"about (\d+\.\d) times", expect_from_clips(n_clips))[1])
+
+
+@pytest.mark.parametrize("measured", MEASURED)
+def test_a_measured_number_of_clips_gives_what_was_measured(measured):
+    n_clips, distance, coverage = measured
+    sentence = expect_from_clips(n_clips)
+    assert (
+        f"{n_clips} clips a class give about {distance:.1f} times the Fréchet distance" in sentence
+    )
+    assert f"{coverage:.0%} of their coverage" in sentence
+
+
+def test_between_two_measured_numbers_lies_what_to_expect():
+    (few, far, _), (more, near, _) = MEASURED[:2]
+    between = round((few * more) ** 0.5)
+    assert expected_distance(between) == pytest.approx((far + near) / 2, abs=0.1)
+    assert f"Twice as many: {near:.1f} times" in expect_from_clips(more // 2)
+
+
+@pytest.mark.parametrize("n_clips", [0, 1, 5])
+def test_fewer_than_were_measured_are_told_so_beside_the_fewest(n_clips):
+    assert expect_from_clips(n_clips).startswith(
+        "Fewer than 10 clips a class were not measured. Going by"
+    )
+    assert expected_distance(n_clips) == MEASURED[0][1]
+
+
+def test_with_more_than_were_measured_minutes_come_first():
+    assert "more minutes" in expect_from_clips(10_000)
+    assert "Twice as many" not in expect_from_clips(10_000)

@@ -1,0 +1,173 @@
+"""Sounds beside recordings: real clips at the floor, noise at the ceiling, copies found, intervals that cover."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from helpers.config import DataConfig
+from helpers.data.clips import prepare_clips
+from helpers.data.dataset import fit_to
+from helpers.judge.classifier import train_judge
+from helpers.judge.evaluation import (
+    FIGURES,
+    Evaluator,
+    bootstrap_interval,
+    can_measure,
+    find_mismatch,
+    mean_figures,
+    quality,
+)
+from helpers.sound.inversion import MelInverter
+
+N_EACH = 40
+
+
+@pytest.fixture(scope="module")
+def evaluator(tmp_path_factory, tiny_audio, write_sounds):
+    """A judge and both splits of three easy classes."""
+    folder = tmp_path_factory.mktemp("judged")
+    write_sounds(folder / "sounds", N_EACH, seed=1)
+    clips = prepare_clips(
+        folder / "sounds", tiny_audio, DataConfig(holdout="*[05].wav"), folder, folder
+    )
+    judge = train_judge(*clips.split("train"), 3, tiny_audio, fit_to(clips), steps=100)
+    return Evaluator(judge, clips)
+
+
+def test_held_out_clips_are_at_the_floor_and_noise_at_the_ceiling(evaluator):
+    real, noise = evaluator.figures(evaluator.test), evaluator.figures(evaluator.noise())
+    assert list(real) == list(FIGURES)
+    assert real["accuracy"] > 0.9 > noise["accuracy"]
+    assert real["frechet"] < 0.2 * noise["frechet"]
+    assert real["kernel"] < 0.2 * noise["kernel"]
+    assert real["coverage"] > noise["coverage"]
+    assert real["density"] > noise["density"]
+    assert real["spread"] == real["nearest"] == 1  # shares of themselves
+    assert real["copied"] < 1.5 / len(evaluator.test)
+    assert noise["nearest"] > 2
+
+
+def test_training_clips_are_found_to_be_copies(evaluator):
+    copied = evaluator.look(evaluator.train_mels[::3], evaluator.train_labels[::3])
+    figures = evaluator.figures(copied)
+    assert figures["nearest"] == pytest.approx(0, abs=1e-2)
+    assert figures["copied"] == 1
+    rows, clips = evaluator.closest_pairs(copied, 3)
+    assert torch.equal(copied.mels[rows], evaluator.train_mels[clips])
+
+
+def test_one_sound_a_class_has_accuracy_without_coverage_spread_or_score(evaluator):
+    chosen = torch.cat(
+        [(evaluator.train_labels == label).nonzero()[:1, 0] for label in range(3)]
+    ).repeat(20)
+    one_each = evaluator.look(evaluator.train_mels[chosen], evaluator.train_labels[chosen])
+    figures = evaluator.figures(one_each)
+    assert figures["accuracy"] == 1
+    assert figures["spread"] == pytest.approx(0, abs=1e-3)
+    assert figures["coverage"] < 0.5 * evaluator.figures(evaluator.test)["coverage"]
+
+
+def test_a_student_of_real_clips_recognises_real_ones_and_a_student_of_noise_none(evaluator):
+    def score(mels, labels):
+        return float(evaluator.recognised_by_student(mels, labels, steps=100).float().mean())
+
+    rng = torch.Generator().manual_seed(0)
+    shuffled = evaluator.train_labels[torch.randperm(len(evaluator.train_labels), generator=rng)]
+    assert score(evaluator.train_mels, evaluator.train_labels) > 0.9
+    assert score(evaluator.train_mels, shuffled) < 0.7
+
+
+def test_copies_through_the_mel_and_back_cost_little(evaluator, tiny_audio):
+    copies = evaluator.figures(evaluator.copies(MelInverter(tiny_audio)))
+    assert copies["accuracy"] > 0.8
+    assert copies["frechet"] < 0.5 * evaluator.figures(evaluator.noise())["frechet"]
+
+
+@pytest.mark.parametrize("recipe", ["baseline", "modern"])
+def test_the_table_of_a_generator(evaluator, sound_generator, recipe):
+    generator = sound_generator(recipe)
+    inverter = MelInverter(generator.audio, n_iterations=4)
+    heard = evaluator.generate(generator, evaluator.test.labels, inverter)
+    many = evaluator.generate(generator, evaluator.train_labels, inverter, seed=1)
+    rows = evaluator.compare(heard, many, judge_steps=4)
+    assert [row["sounds"] for row in rows] == [
+        "generated",
+        "real, held out",
+        "real, through mel and back",
+        "noise",
+    ]
+    line = quality(rows)
+    assert {
+        "accuracy",
+        "score",
+        "frechet",
+        "accuracy_real",
+        "score_real",
+        "frechet_real",
+        "frechet_noise",
+    } <= set(line)
+    assert line["frechet_real"] < line["frechet"]  # an untrained generator
+    assert line["accuracy_real"] > line["accuracy"]
+    classes = evaluator.compare_classes(heard)
+    assert [row["class"] for row in classes[::3]] == ["high", "low", "noise"]
+    assert [row["sounds"] for row in classes[:3]] == ["generated", "real, held out", "noise"]
+    for first, kind in enumerate(("generated", "real, held out", "noise")):
+        own = classes[first::3]
+        of_all = next(row for row in rows if row["sounds"] == kind)
+        assert sum(row["accuracy"] for row in own) / 3 == pytest.approx(
+            of_all["accuracy"], abs=1e-3
+        )
+        assert all(row["frechet"] > 0 and math.isfinite(row["kernel"]) for row in own)
+    assert all(
+        row["spread"] == row["nearest"] == 1 for row in classes[1::3]
+    )  # shares of their own class
+    again = evaluator.generate(generator, evaluator.test.labels, inverter)
+    assert torch.equal(again.features, heard.features)
+
+
+def test_a_class_without_held_out_clips_has_no_row(evaluator):
+    only_two = evaluator.test[evaluator.test.labels < 2]
+    assert list(evaluator.figures_per_class(only_two)) == ["high", "low"]
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say():
+    rng, inside = torch.Generator().manual_seed(0), 0
+    for trial in range(40):
+        sets = [torch.randn(30, generator=rng) for _ in range(3)]
+        low, high = bootstrap_interval(lambda x: {"mean": float(x.mean())}, sets, seed=trial)[
+            "mean"
+        ]
+        inside += low < 0 < high
+    assert 32 <= inside <= 40
+
+
+def test_an_interval_is_narrow_where_all_seeds_agree_and_wide_where_they_differ():
+    agree, differ = [torch.ones(20)] * 3, [torch.zeros(20), torch.ones(20), 2 * torch.ones(20)]
+    narrow, wide = (
+        bootstrap_interval(lambda x: {"mean": float(x.mean())}, sets)["mean"]
+        for sets in (agree, differ)
+    )
+    assert narrow == (1, 1)
+    assert wide[1] - wide[0] > 1
+    assert mean_figures([{"a": 1.0}, {"a": 3.0}]) == {"a": 2.0}
+
+
+def test_what_is_enough_to_measure(clips):
+    assert can_measure(clips)
+    rows = tuple(row._replace(split="train") for row in clips.audit)
+    assert not can_measure(dataclasses.replace(clips, audit=rows))
+
+
+def test_a_generator_of_other_classes_or_another_geometry_is_told_apart(clips, sound_generator):
+    generator = sound_generator()
+    assert find_mismatch(generator, clips) == []
+    (words,) = find_mismatch(
+        dataclasses.replace(generator, classes=("low", "high", "noise")), clips
+    )
+    assert words == "classes ['low', 'high', 'noise'], not ['high', 'low', 'noise']"
+    longer = dataclasses.replace(generator.audio, n_frames=32)
+    assert find_mismatch(dataclasses.replace(generator, audio=longer), clips) == [
+        "audio.n_frames 32, not 16"
+    ]

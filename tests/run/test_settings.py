@@ -1,0 +1,66 @@
+"""Parameters are refused by name, kind and range, with words a person can act on."""
+
+import pytest
+
+from helpers.run.settings import NOTEBOOKS, SettingError, read_settings
+
+GOOD = {
+    "run_dir": "runs/x",
+    "use_drive": False,
+    "minutes": 5,
+    "epochs": 0,
+    "steps": 10,
+    "batch_size": 0,
+    "learning_rate": 0.0,
+    "precision": "auto",
+    "checkpoint_minutes": 2.0,
+    "sample_minutes": 1.0,
+    "judge_steps": 800,
+    "num_processes": 1,
+    "restart": False,
+}
+
+
+def test_good_values_come_back_in_their_kind():
+    parameters = read_settings("03_train", GOOD)
+    assert parameters.minutes == 5.0
+    assert isinstance(parameters.minutes, float)
+    assert parameters.steps == 10
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("use_drive", "false", "True or False, with a capital"),
+        ("use_drive", 1, "must be True or False; got int 1"),
+        ("learning_rate", "1e-4", "1e-4 is read as text"),
+        ("learning_rate", float("nan"), "number from 0 to 0.1"),
+        ("minutes", -1, "number from 0 to 100000; got int -1"),
+        ("minutes", True, "got bool True"),
+        ("steps", 2.5, "whole number"),
+        ("precision", "fp8", "one of auto, fp32, bf16, fp16; got str 'fp8'"),
+        ("run_dir", 7, "text in quotes; got int 7"),
+        ("checkpoint_minutes", 0, "from 0.01"),
+    ],
+)
+def test_wrong_kind_or_range_is_refused(name, value, words):
+    with pytest.raises(SettingError, match=f"parameter {name}") as error:
+        read_settings("03_train", GOOD | {name: value})
+    assert words in str(error.value)
+
+
+def test_injected_name_that_does_not_exist_is_refused():
+    history = ["", "import x", "# Parameters\nminuts = 3\nsteps = 4\n"]
+    with pytest.raises(
+        SettingError, match="no parameter minuts; it has run_dir, use_drive, minutes"
+    ):
+        read_settings("03_train", GOOD | {"In": history})
+
+
+def test_variables_of_later_cells_are_no_parameters():
+    history = ["", "# Parameters\nsteps = 4\n", "minuts = 3"]
+    assert read_settings("03_train", GOOD | {"In": history, "minuts": 3}).steps == 10
+
+
+def test_every_notebook_has_the_common_parameters():
+    assert all({"run_dir", "use_drive"} <= set(known) for known in NOTEBOOKS.values())

@@ -1,0 +1,151 @@
+"""metrics.jsonl: added to, read back, cut back, and not upset by a torn line."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from helpers.train import metrics_file as records
+from helpers.train.metrics_file import (
+    add_quality,
+    append_metrics,
+    compare_runs,
+    drop_lines_after,
+    read_metrics,
+)
+
+
+def write(path, *lines):
+    for line in lines:
+        append_metrics(path, line)
+    return path
+
+
+def training(step: int) -> dict:
+    return {"kind": "training", "step": step, "loss_d": 1.25}
+
+
+def test_lines_come_back_in_order_by_kind(tmp_path):
+    path = write(
+        tmp_path / "m.jsonl",
+        training(1),
+        {"kind": "quality", "accuracy": 0.5, "source": "ä🥁"},
+        training(2),
+    )
+    assert read_metrics(path, "training") == [training(1), training(2)]
+    assert read_metrics(path, "quality") == [{"kind": "quality", "accuracy": 0.5, "source": "ä🥁"}]
+    assert read_metrics(path, "other") == []
+    assert len(path.read_text().splitlines()) == 3
+
+
+def test_no_file_is_no_lines(tmp_path):
+    assert read_metrics(tmp_path / "none.jsonl", "training") == []
+    drop_lines_after(tmp_path / "none.jsonl", 3)
+    assert not (tmp_path / "none.jsonl").exists()
+
+
+def test_a_torn_last_line_is_left_out(tmp_path):
+    path = write(tmp_path / "m.jsonl", training(1))
+    with open(path, "a") as file:
+        file.write('{"kind": "training", "st')
+    assert read_metrics(path, "training") == [training(1)]
+
+
+def test_lines_after_a_step_are_dropped_but_what_was_measured_stays(tmp_path):
+    measured = {"kind": "quality", "accuracy": 1.0, "step": 15}
+    path = write(tmp_path / "m.jsonl", training(5), measured, training(10), training(15))
+    with open(path, "a") as file:
+        file.write('{"kind": "training", "st')
+    drop_lines_after(path, 10)
+    assert read_metrics(path, "training") == [training(5), training(10)]
+    assert read_metrics(path, "quality") == [measured]
+    append_metrics(path, training(12))
+    assert read_metrics(path, "training") == [training(5), training(10), training(12)]
+
+
+def test_nothing_is_written_where_no_line_is_dropped(tmp_path, monkeypatch):
+    path = write(tmp_path / "m.jsonl", training(5))
+    monkeypatch.setattr(records, "write_atomically", None)
+    drop_lines_after(path, 5)
+    add_quality(path, path.read_bytes())
+    assert read_metrics(path, "training") == [training(5)]
+
+
+def test_a_disk_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    path = write(tmp_path / "m.jsonl", training(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", fail)
+        reads = (lambda: read_metrics(path, "training"), lambda: drop_lines_after(path, 1))
+        for read in (*reads, lambda: add_quality(path, b"")):
+            with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+                read()
+    assert read_metrics(path, "training") == [training(1)]
+
+
+def test_the_newest_quality_of_each_run_on_the_same_recordings_is_compared(tmp_path):
+    def quality(source, accuracy):
+        return {"kind": "quality", "source": source, "accuracy": accuracy}
+
+    for run, lines in {
+        "a": [quality("kit", 0.1), training(1), quality("kit", 0.2)],
+        "b": [quality("kit", 0.9), quality("other", 0.3)],
+        "c": [quality("other", 0.4)],
+        "d": [training(3)],
+    }.items():
+        (tmp_path / run).mkdir()
+        write(tmp_path / run / "metrics.jsonl", *lines)
+    found = compare_runs(tmp_path, "kit")
+    assert [(line["run"], line["accuracy"]) for line in found] == [("a", 0.2), ("b", 0.9)]
+    assert compare_runs(tmp_path / "none", "kit") == []
+
+
+def test_a_line_after_a_torn_one_is_whole(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    append_metrics(path, {"kind": "training", "step": 1})
+    path.write_bytes(path.read_bytes() + b'{"kind": "trai')
+    append_metrics(path, {"kind": "training", "step": 2})
+    append_metrics(path, {"kind": "training", "step": 3})
+    assert [line["step"] for line in read_metrics(path, "training")] == [1, 2, 3]
+
+
+def test_lines_that_nobody_wrote_are_left_out(tmp_path):
+    path = write(tmp_path / "m.jsonl", training(1))
+    with open(path, "ab") as file:
+        strange = (
+            "[1]",
+            "7",
+            '{"kind": "training", "step": "x"}',
+            '{"kind": ["training"]}',
+            '{"kind": "training"}',
+            '{"kind": "training", "step": 2, "loss_d": "low"}',
+            '{"kind": "training", "step": 1e999}',
+            '{"kind": "progress", "step": 1}',
+            '{"kind": "progress", "step": 1, "minutes": 1, "accuracy": null, "frechet": 2}',
+            "[" * 100_000,
+            "1" * 9_999,
+        )
+        file.write("".join(f"{line}\n" for line in strange).encode() + b"\xff\x00\n")
+    append_metrics(path, training(5))
+    drop_lines_after(path, 3)
+    assert read_metrics(path, "training") == [training(1)]
+    assert len(path.read_text().splitlines()) == 1
+
+
+def test_only_what_was_measured_is_added_and_once(tmp_path):
+    own = write(tmp_path / "own.jsonl", training(2), {"kind": "quality", "step": 1})
+    other = write(
+        tmp_path / "other.jsonl",
+        training(3),
+        {"kind": "quality", "step": 2},
+        {"kind": "quality", "step": 1},
+    )
+    for _ in range(2):
+        add_quality(own, other.read_bytes())
+        assert read_metrics(own, "training") == [training(2)]
+        assert [line["step"] for line in read_metrics(own, "quality")] == [1, 2]
+    add_quality(tmp_path / "new.jsonl", None)
+    assert not (tmp_path / "new.jsonl").exists()
