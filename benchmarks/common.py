@@ -1,4 +1,4 @@
-"""What the benchmarks share: recordings, configurations fitted to them, one judge for all, turns, tables."""
+"""Shared by the benchmarks: recordings, their configurations, one judge, turns, tables."""
 
 import dataclasses
 import resource
@@ -8,26 +8,35 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import cached_property
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
 
 from helpers.config import DataConfig, RunConfig, make_config
 from helpers.data.audit import common_sample_rate
 from helpers.data.clips import ClipCache, prepare_clips
-from helpers.data.dataset import TrainAudioSpectrogramDataset, fit_to
+from helpers.data.dataset import TrainAudioSpectrogramDataset, fit_clip_normaliser
 from helpers.data.learn_inversion import open_magnitude_net
 from helpers.data.sources import Source, open_source
 from helpers.files import PROJECT
 from helpers.judge.classifier import open_judge
-from helpers.judge.evaluation import Evaluator
+from helpers.judge.evaluation import Evaluator, JudgedSounds
 from helpers.progress import progress_bar
 from helpers.run.folder import resolve_source
 from helpers.run.make_run import run_name
 from helpers.sound.magnitudes import MagnitudeNet
 
+N_RESAMPLES = 200
+CRITICAL = 1.96  # of the normal distribution, for 95 %
+Rows = TypeVar("Rows", JudgedSounds, Tensor)
+
 
 class Bench:
     """Recordings opened once, with the judge that hears every system trained on them.
 
-    data is the kit, a known name, a folder or an archive; runs are kept in a folder of its name under `root`.
+    data is the kit, a known name, a folder or an archive. Runs are kept in root/<its name>.
     """
 
     def __init__(self, data: str, preset: str, root: Path, n_frames: int = 0, holdout: str = ""):
@@ -74,21 +83,53 @@ class Bench:
     def dataset(self, config: RunConfig) -> tuple[TrainAudioSpectrogramDataset, RunConfig]:
         """The training split of a configuration, and the configuration with its classes."""
         clips = self.clips(config)
-        return TrainAudioSpectrogramDataset(clips, fit_to(clips)), dataclasses.replace(
+        return TrainAudioSpectrogramDataset(clips, fit_clip_normaliser(clips)), dataclasses.replace(
             config, classes=clips.classes
         )
 
     def inversion(self, config: RunConfig) -> MagnitudeNet | None:
-        """The network of the inversion, trained on the training split in the features of a configuration."""
+        """The inversion's network, trained on the training clips of a configuration."""
         path = self.folder / f"inversion-{config.model.recipe}.safetensors"
         return open_magnitude_net(path, self.clips(config), progress=progress_bar)
+
+
+def bootstrap_interval(
+    statistic: Callable[[Rows], dict[str, float]], sets: Sequence[Rows], seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """A 95 % interval for each mean figure over several sets of sounds, one set a training seed.
+
+    It is the mean ± 1.96 standard errors, by the bootstrap (Efron and Tibshirani 1993, sec. 12.8)
+    over seeds and over the sounds of each. Percentiles of the draws would not do: distances and
+    coverage shift when rows repeat.
+    """
+    rng = np.random.default_rng(seed)
+    estimate, draws = mean_figures([statistic(rows) for rows in sets]), []
+    for _ in range(N_RESAMPLES):
+        chosen = [sets[index] for index in rng.integers(len(sets), size=len(sets))]
+        resampled = [
+            rows[torch.from_numpy(rng.integers(len(rows), size=len(rows)))] for rows in chosen
+        ]
+        draws.append(mean_figures([statistic(rows) for rows in resampled]))
+    interval = {}
+    for name, value in estimate.items():
+        reach = CRITICAL * float(np.std([draw[name] for draw in draws], ddof=1))
+        interval[name] = (value - reach, value + reach)
+    return interval
+
+
+def mean_figures(figures: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The mean of each figure over several measurements."""
+    return {name: sum(one[name] for one in figures) / len(figures) for name in figures[0]}
 
 
 def take_turns(
     functions: dict[str, Callable], rounds: int, calls: int = 1, wait: Callable = lambda: None
 ) -> dict[str, list[float]]:
-    """Seconds a call of each function, `rounds` numbers each, a mean of so many calls in a row: all in turns, so that
-    a slow moment of the machine meets all of them. wait is called before the clock is read."""
+    """Seconds a call of each function: `rounds` numbers, each the mean of so many calls in a row.
+
+    The functions take turns, so that a slow moment of the machine meets all of them. wait is
+    called before the clock is read.
+    """
     seconds = {name: [] for name in functions}
     for _ in range(rounds):
         for name, function in functions.items():
@@ -102,7 +143,7 @@ def take_turns(
 
 
 def in_fresh_process(function: Callable, *arguments):
-    """What a function of a module gives in a process of its own, whose memory is that of the function."""
+    """Call a function of a module in a process of its own, whose memory is the function's."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
 

@@ -1,4 +1,4 @@
-"""Recordings to training batches: the first pass, later epochs and opening a cache, beside plain loops."""
+"""Recordings to training batches, beside plain loops: first pass, later epochs, opening."""
 
 import argparse
 import hashlib
@@ -15,7 +15,7 @@ from benchmarks.template import read_item
 from helpers.config import AudioConfig, DataConfig, make_config
 from helpers.data.clips import prepare_clips
 from helpers.data.cut_clips import window_levels_db
-from helpers.data.dataset import TrainAudioSpectrogramDataset, fit_to
+from helpers.data.dataset import TrainAudioSpectrogramDataset, fit_clip_normaliser
 from helpers.data.drum_kit import make_kit
 from helpers.device import describe
 from helpers.sound.audio_files import fit_length, read_audio
@@ -45,7 +45,7 @@ def main() -> None:
 def _first_pass(
     kit: Path, paths: list[Path], audio: AudioConfig, folder: Path, rounds: int
 ) -> dict[str, str]:
-    """Every file read, checked, turned into a mel and written, by us and by a loop over the files."""
+    """Every file is read, checked, turned into a mel and written, by us and by a plain loop."""
     numbers = iter(range(1000))
 
     def ours() -> None:
@@ -74,7 +74,7 @@ def _first_pass(
 
 
 def _loop(paths: list[Path], audio: AudioConfig, target: Path) -> None:
-    """The same work, one file after another: digest, samples, level, mel, all written to one file."""
+    """One file after another: digest, samples, level and mel, all written to one file."""
     extractor = MelExtractor(audio)
     with open(target, "wb") as body:
         for path in paths:
@@ -90,7 +90,7 @@ def _epochs(
 ) -> dict[str, str]:
     """Every clip once, as batches for the networks, from the cache and from the files."""
     clips = prepare_clips(kit, audio, DataConfig(), cache, cache)
-    dataset = TrainAudioSpectrogramDataset(clips, fit_to(clips))
+    dataset = TrainAudioSpectrogramDataset(clips, fit_clip_normaliser(clips))
 
     def ours() -> None:
         for items in torch.randperm(len(dataset)).split(BATCH):

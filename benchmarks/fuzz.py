@@ -1,8 +1,9 @@
-"""Coverage-guided fuzzing of everything that reads what a stranger may have written: `python -m benchmarks.fuzz`.
+"""Coverage-guided fuzzing of all that reads a stranger's files: `python -m benchmarks.fuzz`.
 
-By atheris (libFuzzer), which is no part of the project's environment: `pip install atheris` first; Linux, Python 3.11
-to 3.13. Each target starts from whole files and is changed towards code that no input has reached yet. A crash, a
-hang of 20 s, 4 GiB of memory or a file outside the target's folder ends it, and the input is kept.
+It uses atheris (libFuzzer), which is no part of the project's environment: `pip install atheris`
+first; Linux, Python 3.11 to 3.13. Each target starts from whole files, which are changed towards
+code that no input has reached yet. A crash, a hang of 20 s, 4 GiB of memory or a file outside the
+target's folder ends it, and the input is kept.
 """
 
 import argparse
@@ -20,7 +21,7 @@ LARGEST_INPUT, LONGEST_S, MOST_MIB = 16_384, 20, 4096
 
 
 def main() -> int:
-    """Fuzz each target in a process of its own and print a table; 1 if an input was found that breaks one."""
+    """Fuzz each target in a process of its own and print a table; 1 if an input breaks one."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=10_000, help="inputs of each target")
     parser.add_argument("--target", choices=TARGETS, help="this one alone, in this process")

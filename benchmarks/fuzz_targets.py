@@ -1,7 +1,6 @@
-"""What `benchmarks.fuzz` reads: a function a target, which reads some bytes as such a file, and whole files of it."""
+"""The targets of `benchmarks.fuzz`: for each a function that reads bytes, and whole files."""
 
 import functools
-import hashlib
 import io
 import tarfile
 import tempfile
@@ -17,7 +16,7 @@ from safetensors.torch import load, save_file
 
 from helpers.config import AudioConfig, ConfigError, ModelConfig, RunConfig, make_config
 from helpers.data.archives import SourceError, extract_archive
-from helpers.files import UnusableFileError
+from helpers.files import UnusableFileError, stamped_name
 from helpers.gan.generator_file import (
     SoundGenerator,
     describe_origin,
@@ -27,8 +26,8 @@ from helpers.gan.generator_file import (
 from helpers.gan.networks import make_generator
 from helpers.sound import audio_files as audio
 from helpers.sound.normalisation import fit_normaliser
-from helpers.train.checkpoints import Saved, load_newest_checkpoint, save_checkpoint, write_note
-from helpers.train.metrics_file import add_quality, drop_lines_after, read_metrics
+from helpers.train.checkpoints import Checkpoint, load_newest_checkpoint, save_checkpoint
+from helpers.train.metrics_file import drop_lines_after, read_metrics
 
 REFUSALS = (audio.AudioError, SourceError, ConfigError, UnusableFileError)
 FORMATS = {"wav": "WAV", "flac": "FLAC", "ogg": "OGG", "mp3": "MP3", "aiff": "AIFF"}
@@ -59,10 +58,10 @@ def read_config(content: bytes, work: Path) -> None:
 
 
 def read_checkpoint(content: bytes, work: Path) -> None:
-    """Without a digest beside it, so that what is in it is looked at."""
-    (work / "step-00000001.pt").write_bytes(content)
-    state, problems = load_newest_checkpoint(work)
-    assert (state is None) == (len(problems) == 1)
+    """Under the name that belongs to it, so that what is in it is looked at."""
+    (work / stamped_name("step", 1, content, ".safetensors")).write_bytes(content)
+    loaded, problems = load_newest_checkpoint(work)
+    assert loaded.step == 1 and not problems
 
 
 def read_generator_note(content: bytes, work: Path) -> None:
@@ -74,7 +73,7 @@ def read_generator_note(content: bytes, work: Path) -> None:
 
 
 def read_generator(content: bytes, work: Path) -> None:
-    """What 04_listen does with it. A first byte tells the file from texts beside whole weights."""
+    """As 04_listen reads it. A first byte tells the file from texts beside whole weights."""
     path = _written(content[1:], work, "safetensors")
     if content[:1] != b"\0":
         texts = content[1:].decode("utf-8", "replace").split("\0")
@@ -88,9 +87,9 @@ def read_generator(content: bytes, work: Path) -> None:
 
 
 def read_metrics_file(content: bytes, work: Path) -> None:
-    """What training and the tables do with it."""
+    """As training and the tables read it."""
     path = _written(content, work, "jsonl")
-    add_quality(work / "merged.jsonl", content)
+    (work / stamped_name("metrics", 1, content, ".jsonl")).write_bytes(content)
     drop_lines_after(path, 3)
     assert all(isinstance(line, dict) for line in read_metrics(path, "training"))
 
@@ -118,7 +117,6 @@ def seeds(target: str) -> list[bytes]:
                 make_config("cpu", recipe).to_json().encode() for recipe in ("modern", "baseline")
             ],
             "checkpoint": lambda: [_checkpoint()],
-            "note": lambda: [_note(Path(folder))],
             "generator": lambda: [
                 b"\0" + _generator(Path(folder)),
                 b"\1" + _description(Path(folder)),
@@ -139,12 +137,8 @@ def weights() -> dict[str, torch.Tensor]:
 @functools.lru_cache
 def _checkpoint() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        return save_checkpoint({"step": 1, "w": torch.ones(9)}, Path(folder), 1).read_bytes()
-
-
-def _note(folder: Path) -> bytes:
-    write_note(Saved(1, folder / "a.pt", hashlib.sha256(_checkpoint()).hexdigest()))
-    return (folder / "a.json").read_bytes()
+        saved = Checkpoint(1, {"w": torch.ones(9)}, {})
+        return save_checkpoint(Path(folder), saved).read_bytes()
 
 
 def _description(folder: Path) -> bytes:

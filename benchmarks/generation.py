@@ -1,4 +1,4 @@
-"""Sounds a second, one and many, drawn and heard, beside a plain loop that makes one at a time; memory of many."""
+"""Sounds a second, one and many, beside a plain loop that makes one at a time; memory."""
 
 import argparse
 import sys
@@ -37,7 +37,7 @@ def main() -> None:
 
 
 def untrained(preset: str) -> SoundGenerator:
-    """A generator that has learned nothing, which takes as long as one that has; its sounds are noise."""
+    """A generator that has learned nothing: it takes as long as another; its sounds are noise."""
     config = make_config(preset, "modern")
     torch.manual_seed(0)
     network = make_generator(config.model, config.audio, len(CLASSES)).to(pick_device()).eval()

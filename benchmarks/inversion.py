@@ -1,4 +1,4 @@
-"""Every way from mel to sound on the same mels: how near to the recording, and how fast on one CPU core."""
+"""Every way from mel to sound on the same mels: how near to the recording, and how fast."""
 
 import argparse
 import csv
@@ -14,12 +14,12 @@ import torch
 import torchaudio
 from torch import Tensor
 
-from benchmarks.common import Bench
+from benchmarks.common import Bench, mean_figures
 from helpers.config import AudioConfig
 from helpers.device import describe
 from helpers.files import PROJECT
 from helpers.gan.generator_file import load_generator
-from helpers.judge.evaluation import FIGURES, mean_figures
+from helpers.judge.evaluation import FIGURES
 from helpers.show.plots import save_figure
 from helpers.sound.copy_error import COPY_ERRORS, copy_errors
 from helpers.sound.inversion import ITERATIONS, METHODS, MelInverter
@@ -126,11 +126,14 @@ def _generated(paths: list[Path], bench: Bench, network: MagnitudeNet | None) ->
     for method in METHODS if network is not None else METHODS[1:]:
         count = PEER_ITERATIONS if method == "inverse_mel_scale" else ITERATIONS
         inverter = MelInverter(audio, method, count, network=network)
-        heard = [
-            evaluator.generate(load_generator(path), evaluator.test.labels, inverter, seed)
+        judged = [
+            evaluator.judge_generator(load_generator(path), evaluator.test.labels, inverter, seed)
             for seed, path in enumerate(paths)
         ]
-        for what, sets in (("generated", heard), ("recordings", [evaluator.copies(inverter)])):
+        for what, sets in (
+            ("generated", judged),
+            ("recordings", [evaluator.judge_inversion(inverter)]),
+        ):
             mean = mean_figures([evaluator.figures(one) for one in sets])
             lines.append(
                 f"| {what}, {method} | {' | '.join(f'{mean[name]:.3g}' for name in FIGURES)} |"
@@ -188,7 +191,8 @@ def _librosa(audio: AudioConfig) -> Callable[[Tensor], Tensor]:
 def _heading(name: str, preset: str, recordings: Tensor, audio: AudioConfig) -> str:
     return (
         f"{name}, preset {preset}: {len(recordings)} held-out clips of {audio.duration_s:.2f} s, "
-        f"{audio.sample_rate} Hz, window {audio.n_fft}, hop {audio.hop_length}, {audio.n_mels} mels; one thread. "
+        f"{audio.sample_rate} Hz, window {audio.n_fft}, hop {audio.hop_length}, "
+        f"{audio.n_mels} mels; one thread. "
         "Each figure, and in brackets its share of the peer's."
     )
 

@@ -1,4 +1,4 @@
-"""Both recipes on the same recordings for the same minutes and several seeds, heard by one judge: one table."""
+"""Both recipes on the same recordings for the same minutes, several seeds, one judge."""
 
 import argparse
 import csv
@@ -9,34 +9,29 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.common import Bench, markdown_table
+from benchmarks.common import Bench, bootstrap_interval, markdown_table, mean_figures
 from helpers.config import RECIPES
 from helpers.device import describe, pick_device, pick_precision
 from helpers.gan.generator_file import load_generator
-from helpers.judge.evaluation import (
-    FIGURES,
-    TRUSTED_ACCURACY,
-    Evaluator,
-    JudgedSounds,
-    bootstrap_interval,
-    mean_figures,
-)
+from helpers.judge.evaluation import FIGURES, Evaluator, JudgedSounds
 from helpers.judge.figures import accuracy
 from helpers.sound.inversion import MelInverter
-from helpers.train.loop import Intervals, Limits, train_gan
+from helpers.train.loop import train_gan
+from helpers.train.schedule import Intervals, Limits
 from helpers.train.watch import Watch
 
+TRUSTED_ACCURACY = 0.97  # of the judge on held-out clips; below it the table is doubtful
 COLUMNS = (*FIGURES, "score")  # score: classification accuracy score
 
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """One finished training: what is heard of it, and which held-out clips its student recognises."""
+    """One finished training: its judged sounds, and the held-out clips its student recognises."""
 
     recipe: str
     seed: int
     steps: int
-    heard: JudgedSounds
+    judged: JudgedSounds
     recognised: torch.Tensor  # (n_test,) bool
 
 
@@ -66,38 +61,37 @@ def _train(recipe: str, seed: int, minutes: float, bench: Bench, folder: Path) -
     dataset, config = bench.dataset(bench.configure(recipe, seed))
     evaluator, device, run = bench.evaluator, pick_device(), folder / f"{recipe}-{seed}"
     inversion = bench.inversion(config)
-    watch = Watch(config, dataset, run, evaluator, draw=False, inversion=inversion)
+    watch = Watch(config, dataset, run, evaluator, inversion=inversion)
     precision = pick_precision("auto", device)
     result = train_gan(
         dataset, config, run, device, Limits(minutes=minutes), Intervals(), precision, watch
     )
-    generator = load_generator(watch.generator_path, device)
+    generator = load_generator(watch.files.generator, device)
     inverter = MelInverter(config.audio, network=inversion)
-    heard = evaluator.generate(generator, evaluator.test.labels, inverter, seed)
-    many = evaluator.generate(generator, evaluator.train_labels, inverter, seed + 1000)
+    judged = evaluator.judge_generator(generator, evaluator.test.labels, inverter, seed)
+    many = evaluator.judge_generator(generator, evaluator.train_labels, inverter, seed + 1000)
     recognised = evaluator.recognised_by_student(many.mels, many.labels, seed=seed)
-    print(
-        f"{recipe}, seed {seed}: {result.step} steps, {evaluator.figures(heard)}, score {_share(recognised):.3f}"
-    )
-    return Trained(recipe, seed, result.step, heard, recognised)
+    figures = f"{evaluator.figures(judged)}, score {_share(recognised):.3f}"
+    print(f"{recipe}, seed {seed}: {result.step} steps, {figures}")
+    return Trained(recipe, seed, result.step, judged, recognised)
 
 
 def _rows(
     trained: Sequence[Trained], evaluator: Evaluator, inverter: MelInverter
 ) -> dict[str, dict[str, str]]:
-    """What each line of the table says of each figure: the mean over seeds with its interval."""
+    """The lines of the table: of each figure the mean over seeds with its interval."""
     rows = {}
-    for name, heard in (
-        evaluator.limits | {"real, through mel and back": evaluator.copies(inverter)}
+    for name, judged in (
+        evaluator.limits | {"real, through mel and back": evaluator.judge_inversion(inverter)}
     ).items():
-        rows[name] = {figure: f"{value:.3g}" for figure, value in evaluator.figures(heard).items()}
+        rows[name] = {figure: f"{value:.3g}" for figure, value in evaluator.figures(judged).items()}
     rows["real, held out"]["score"] = (
         f"{accuracy(evaluator.test.predicted, evaluator.test.labels):.3g}"
     )
     for recipe in dict.fromkeys(one.recipe for one in trained):
         own = [one for one in trained if one.recipe == recipe]
-        sets = [one.heard for one in own]
-        mean = mean_figures([evaluator.figures(heard) for heard in sets])
+        sets = [one.judged for one in own]
+        mean = mean_figures([evaluator.figures(judged) for judged in sets])
         ranges = bootstrap_interval(evaluator.figures, sets)
         scores = [{"score": _share(one.recognised)} for one in own]
         mean |= mean_figures(scores)
@@ -115,13 +109,13 @@ def _heading(bench: Bench, arguments: argparse.Namespace) -> str:
     evaluator = bench.evaluator
     n_sounds, seeds = len(evaluator.test), f"{arguments.seeds} seed{'s' * (arguments.seeds > 1)}"
     text = (
-        f"{bench.name}, preset {arguments.preset}, {arguments.minutes:g} minutes of training, {seeds}; "
-        f"{n_sounds} sounds of each system and {n_sounds} held-out clips, as heard. Mean and 95 % interval over "
-        "seeds and sounds."
+        f"{bench.name}, preset {arguments.preset}, {arguments.minutes:g} minutes of training, "
+        f"{seeds}; {n_sounds} sounds of each system and {n_sounds} held-out clips, as heard. "
+        "Mean and 95 % interval over seeds and sounds."
     )
     heard_right = accuracy(evaluator.test.predicted, evaluator.test.labels)
     if heard_right < TRUSTED_ACCURACY:
-        text += f" The judge hears only {heard_right:.3f} of real clips rightly: this table cannot be trusted."
+        text += f" The judge names only {heard_right:.3f} of real clips rightly: do not trust this."
     return text
 
 
@@ -135,10 +129,12 @@ def _table(rows: dict[str, dict[str, str]]) -> str:
 
 
 def _per_class(trained: Sequence[Trained], evaluator: Evaluator) -> str:
-    """All figures of each class, of each recipe's seeds together beside those of real clips and of noise."""
-    systems = {kind: evaluator.figures_per_class(heard) for kind, heard in evaluator.limits.items()}
+    """All figures of each class: of each recipe's seeds, of real clips and of noise."""
+    systems = {
+        kind: evaluator.figures_per_class(judged) for kind, judged in evaluator.limits.items()
+    }
     for recipe in dict.fromkeys(one.recipe for one in trained):
-        found = [evaluator.figures_per_class(one.heard) for one in trained if one.recipe == recipe]
+        found = [evaluator.figures_per_class(one.judged) for one in trained if one.recipe == recipe]
         systems[recipe] = {name: mean_figures([one[name] for one in found]) for name in found[0]}
     lines = [f"| class | sounds | {' | '.join(FIGURES)} |", f"|{'---|' * (len(FIGURES) + 2)}"]
     for name in systems["noise"]:
@@ -153,7 +149,7 @@ def _write_csv(path: Path, trained: Sequence[Trained], evaluator: Evaluator) -> 
         writer = csv.writer(file)
         writer.writerow(("recipe", "seed", "steps", *COLUMNS))
         for one in trained:
-            values = [*evaluator.figures(one.heard).values(), _share(one.recognised)]
+            values = [*evaluator.figures(one.judged).values(), _share(one.recognised)]
             writer.writerow(
                 (one.recipe, one.seed, one.steps, *(f"{value:.4g}" for value in values))
             )

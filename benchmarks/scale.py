@@ -1,4 +1,4 @@
-"""A thousand to a hundred thousand files, and hours in one file: seconds, memory and disk, in fresh processes."""
+"""A thousand to a hundred thousand files, and hours in one file: seconds, memory, disk."""
 
 import argparse
 import dataclasses
@@ -15,7 +15,7 @@ import torch
 from benchmarks.common import in_fresh_process, markdown_table, peak_mib
 from helpers.config import DataConfig, RunConfig, make_config
 from helpers.data.clips import open_clips, prepare_clips
-from helpers.data.dataset import TrainAudioSpectrogramDataset, draw_items, fit_to
+from helpers.data.dataset import TrainAudioSpectrogramDataset, draw_items, fit_clip_normaliser
 from helpers.device import describe
 
 RATE = 16_000
@@ -80,7 +80,7 @@ def _reopen(folder: Path, slice_long: bool) -> dict[str, str]:
     begun = time.perf_counter()
     clips = _open(run, folder)
     opened = time.perf_counter() - begun
-    dataset = TrainAudioSpectrogramDataset(clips, fit_to(clips))
+    dataset = TrainAudioSpectrogramDataset(clips, fit_clip_normaliser(clips))
     fitted = time.perf_counter() - begun - opened
     rng, begun = torch.Generator().manual_seed(0), time.perf_counter()
     for step in range(BATCHES):

@@ -1,4 +1,4 @@
-"""One training step beside a plain loop of the same networks, losses and batch: time, parts, share of the peak."""
+"""One training step beside a plain loop of the same networks, losses and batch."""
 
 import argparse
 import functools
@@ -22,11 +22,13 @@ from helpers.gan.players import (
     PRECISIONS,
     Players,
     can_compile,
-    train_step_d,
-    train_step_g,
     update_average,
+    update_discriminator,
+    update_generator,
 )
-from helpers.train.loop import Intervals, Limits, train_gan
+from helpers.show.fixed_batch import FixedBatchView
+from helpers.train.loop import train_gan
+from helpers.train.schedule import Intervals, Limits
 from helpers.train.watch import Watch
 
 PEAK_SIZE = 2048  # of the square matrices whose product is the peak
@@ -40,7 +42,8 @@ def main() -> None:
     precision = pick_precision("auto", device)
     peak = peak_flops(device, PRECISIONS[precision])
     print(
-        f"peak, a product of {PEAK_SIZE} x {PEAK_SIZE} matrices in {precision}: {peak / 1e12:.2f} TFLOP/s"
+        f"peak, a product of {PEAK_SIZE} x {PEAK_SIZE} matrices in {precision}: "
+        f"{peak / 1e12:.2f} TFLOP/s"
     )
     rows, parts = [], []
     for preset in arguments.presets:
@@ -52,9 +55,8 @@ def main() -> None:
             print(rows[-1])
     print(f"\n{markdown_table(rows)}\n\nParts of a step, ms:\n\n{markdown_table(parts)}")
     if arguments.minutes:
-        print(
-            f"\n{stalls(Bench(arguments.data, arguments.presets[0], Path(arguments.runs)), arguments.minutes)}"
-        )
+        bench = Bench(arguments.data, arguments.presets[0], Path(arguments.runs))
+        print(f"\n{stalls(bench, arguments.minutes)}")
 
 
 class Measured:
@@ -91,9 +93,9 @@ class Measured:
         with self._time("generator makes"):
             made = players.make(z, y)
         with self._time("D"):
-            train_step_d(players, real, made, y, shown, train, self.step)
+            update_discriminator(players, real, made, y, shown, self.step)
         with self._time("G"):
-            train_step_g(players, made, y, shown, train)
+            update_generator(players, made, y, shown)
         with self._time("average"):
             if train.ema_half_life_images:
                 update_average(players.average, players.generator, 0.99)
@@ -127,7 +129,7 @@ class Measured:
         }
 
     def parts(self, rounds: int) -> dict[str, str]:
-        """Mean milliseconds of each part of our step; the optimisers' time is also within D and G."""
+        """Mean milliseconds of each part of our step; D and G include the optimisers' time."""
         for optimiser in (self.players.optimiser_d, self.players.optimiser_g):
             optimiser.step = self._timed(optimiser.step, "optimisers")
         self.clock = dict.fromkeys(self.clock, 0.0)
@@ -181,7 +183,7 @@ def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def stalls(bench: Bench, minutes: float) -> str:
-    """Train as 03_train does, with pictures, figures and checkpoints every quarter of a minute; the slowest step."""
+    """Train as 03_train does, with a look and a checkpoint every 15 s; the slowest step."""
     dataset, config = bench.dataset(bench.configure("modern"))
     times, batch = [], dataset.batch
 
@@ -193,7 +195,9 @@ def stalls(bench: Bench, minutes: float) -> str:
     device = pick_device()
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder)
-        watch = Watch(config, dataset, run, bench.evaluator, inversion=bench.inversion(config))
+        view = FixedBatchView(config.classes, config.audio)
+        inversion = bench.inversion(config)
+        watch = Watch(config, dataset, run, bench.evaluator, view, inversion)
         precision = pick_precision("auto", device)
         train_gan(
             dataset,
@@ -204,7 +208,7 @@ def stalls(bench: Bench, minutes: float) -> str:
             Intervals(0.25, 0.25),
             precision,
             watch,
-            True,
+            compiled=True,
         )
     steps = [
         later - earlier for earlier, later in zip(times[20:], times[21:], strict=False)
@@ -212,8 +216,9 @@ def stalls(bench: Bench, minutes: float) -> str:
     median = statistics.median(steps)
     slow = sorted(steps)[-3:]
     return (
-        f"{len(steps)} steps of real training, a picture, figures and a checkpoint every 15 s: median "
-        f"{1e3 * median:.0f} ms, the slowest three {', '.join(f'{1e3 * step:.0f}' for step in slow)} ms, "
+        f"{len(steps)} steps of real training, a picture, figures and a checkpoint every 15 s: "
+        f"median {1e3 * median:.0f} ms, the slowest three "
+        f"{', '.join(f'{1e3 * step:.0f}' for step in slow)} ms, "
         f"{slow[-1] / median:.1f} times the median"
     )
 

@@ -1,7 +1,7 @@
-"""The peer: what a notebook does that most people start from, with our networks, losses and geometry.
+"""The peer: a notebook as most people start from, with our networks, losses and geometry.
 
-Eager, in fp32; both players make and judge their own batches; one file decoded, resampled and turned into a mel by a
-new transform for every item and epoch; one sound generated and inverted at a time.
+Eager, in fp32; both players make and judge their own batches; one file is decoded, resampled and
+turned into a mel by a new transform for every item and epoch; one sound is made at a time.
 """
 
 import numpy as np
@@ -56,7 +56,7 @@ class Loop:
     def step(
         self, real: Tensor, y: Tensor, silence: Tensor, step: int, rng: torch.Generator
     ) -> None:
-        """One update of each player on real (B, 1, H, W) and labels y (B, n_classes), and of the average."""
+        """One update of each player on real (B, 1, H, W) and labels y, and of the average."""
         train = self.config.train
         real, y = real.to(self.device), y.to(self.device)
         real, fake = (
@@ -93,7 +93,7 @@ class Loop:
 
     def _judge(self, x: Tensor, y: Tensor):
         if isinstance(self.discriminator, ProjectionDiscriminator):
-            return self.discriminator.judge(x, y)
+            return self.discriminator.forward_with_class(x, y)
         return self.discriminator(x, y), None
 
     def _update(self, optimiser: torch.optim.Optimizer, loss: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""One training with some settings changed, measured as heard: a line of benchmarks/results/trials.csv."""
+"""One training with some settings changed: a line of benchmarks/results/trials.csv."""
 
 import argparse
 import csv
@@ -20,7 +20,8 @@ from helpers.gan.generator_file import SoundGenerator
 from helpers.judge.evaluation import Evaluator, JudgedSounds
 from helpers.judge.figures import nearest_clips, share_of_copies
 from helpers.sound.inversion import MelInverter
-from helpers.train.loop import Intervals, Limits, train_gan
+from helpers.train.loop import train_gan
+from helpers.train.schedule import Intervals, Limits
 
 RESULTS = Path(__file__).parent / "results" / "trials.csv"
 FIGURES = ("accuracy", "frechet", "coverage", "spread", "nearest", "copied")
@@ -47,10 +48,10 @@ def main() -> None:
         result.generator, config.audio, config.model, config.classes, dataset.normaliser
     )
     evaluator = bench.evaluator
-    heard = evaluator.generate(generator, evaluator.test.labels, MelInverter(config.audio))
-    figures = evaluator.figures(heard)
+    judged = evaluator.judge_generator(generator, evaluator.test.labels, MelInverter(config.audio))
+    figures = evaluator.figures(judged)
     if arguments.clips:
-        figures |= figures_of_copying(heard, dataset, evaluator)
+        figures |= figures_of_copying(judged, dataset, evaluator)
     settings = [*arguments.settings, *([f"clips={arguments.clips}"] if arguments.clips else [])]
     line = {
         "date": datetime.date.today().isoformat(),
@@ -75,19 +76,19 @@ def keep_some(dataset: TrainAudioSpectrogramDataset, n_clips: int) -> None:
 
 
 def figures_of_copying(
-    heard: JudgedSounds, dataset: TrainAudioSpectrogramDataset, evaluator: Evaluator
+    judged: JudgedSounds, dataset: TrainAudioSpectrogramDataset, evaluator: Evaluator
 ) -> dict[str, float]:
-    """Distance to the clips that were trained on, and share of copies of them; those left out do not count."""
+    """Distance to the clips that were trained on, and share of copies of them."""
     rows = np.searchsorted(dataset.cache.indices("train"), dataset.indices)
     own, real = (
         nearest_clips(sounds.mels, evaluator.train_mels[rows])[0]
-        for sounds in (heard, evaluator.test)
+        for sounds in (judged, evaluator.test)
     )
     return {"nearest": float(own.mean() / real.mean()), "copied": share_of_copies(own, real)}
 
 
 def with_settings(config: RunConfig, settings: list[str]) -> RunConfig:
-    """The configuration with `name=value` replaced, wherever among audio, model and training the name is."""
+    """The configuration with `name=value` replaced, be it of audio, model or training."""
     for setting in settings:
         name, _, text = setting.partition("=")
         for part, kind in (("audio", AudioConfig), ("model", ModelConfig), ("train", TrainConfig)):

@@ -1,3 +1,3 @@
-"""Class-conditional sound synthesis: from a folder of sounds to new sounds of the class asked for."""
+"""Class-conditional sound synthesis: a folder of sounds becomes new sounds of each class."""
 
 __version__ = "0.1.0"

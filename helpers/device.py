@@ -21,16 +21,17 @@ def pick_device() -> torch.device:
 
 
 def pick_precision(wanted: str, device: torch.device) -> str:
-    """The precision that "auto" means: bf16 where the device computes in it, else fp16 on a GPU and fp32 on a CPU.
+    """The precision that "auto" means on a device; any other precision is returned as it is.
 
-    A T4 claims bf16 but emulates it, so the capability (8 or more) decides; on a CPU, AVX-512 BF16 or AMX.
+    On a GPU: bf16 from compute capability 8, else fp16 (a T4 claims bf16 but emulates it).
+    On a CPU: bf16 with AVX-512 BF16 or AMX, else fp32.
     """
     if wanted != "auto":
         return wanted
-    if device.type != "cuda":
-        can = getattr(torch.cpu, "get_capabilities", dict)()
-        return "bf16" if can.get("avx512_bf16") or can.get("amx_bf16") else "fp32"
-    return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.get_device_capability(device) >= (8, 0) else "fp16"
+    can = getattr(torch.cpu, "get_capabilities", dict)()
+    return "bf16" if can.get("avx512_bf16") or can.get("amx_bf16") else "fp32"
 
 
 def seed_everything(seed: int) -> None:
@@ -41,14 +42,10 @@ def seed_everything(seed: int) -> None:
 
 
 def versions() -> dict[str, str]:
-    """The versions that make a run; of the project itself, a digest of its code too."""
-    sources = [
-        path.read_text(encoding="utf-8") for path in sorted((PROJECT / "helpers").rglob("*.py"))
-    ]
-    found = {
-        "class-sounds": f"{__version__}+{digest_of(*sources)}",
-        "python": platform.python_version(),
-    }
+    """The versions that make a run; that of the project ends with a digest of its code."""
+    paths = sorted((PROJECT / "helpers").rglob("*.py"))
+    code = digest_of(*(path.read_text(encoding="utf-8") for path in paths))
+    found = {"class-sounds": f"{__version__}+{code}", "python": platform.python_version()}
     for name in SHOWN_PACKAGES:
         try:
             found[name] = version(name)
@@ -58,14 +55,10 @@ def versions() -> dict[str, str]:
 
 
 def describe() -> str:
-    """A few lines for a notebook's first cell: versions, device, precision."""
-    device = pick_device()
-    name = (
-        torch.cuda.get_device_name(device)
-        if device.type == "cuda"
-        else f"CPU, {os.cpu_count()} cores"
-    )
-    lines = ["  ".join(f"{package} {number}" for package, number in versions().items())]
-    return "\n".join(
-        [*lines, f"device {name}, precision {pick_precision('auto', device)}, project at {PROJECT}"]
-    )
+    """Two lines for a notebook's first cell: the versions; device, precision and project."""
+    device, name = pick_device(), f"CPU, {os.cpu_count()} cores"
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    packages = "  ".join(f"{package} {number}" for package, number in versions().items())
+    precision = pick_precision("auto", device)
+    return f"{packages}\ndevice {name}, precision {precision}, project at {PROJECT}"

@@ -1,44 +1,81 @@
-"""Files that are whole or not there: put in place when they are complete, emptied before they are removed.
+"""Files that are whole or not there, and the names of a run's files.
 
-A name that is a link is replaced or removed, never followed: what it leads to is not ours.
+A name that is a link is replaced or removed, never followed: it leads to somebody else's file.
 """
 
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable
+import re
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-import safetensors
-
+PROJECT = Path(__file__).resolve().parent.parent
 KEPT_FREE_BYTES = 64 * 2**20  # of a disk, for all else that a run writes
-SAMPLES_KEPT = 60  # looks at a training run whose pictures and sounds stay
+STEP_FOLDERS_KEPT = 60  # of samples/<step>/
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Let `write` fill a file beside path, then put it in its place: a kill leaves the old one or the new one.
+class UnusableFileError(ValueError):
+    """A checkpoint or generator that is damaged or of another make; the message says what to do."""
 
-    Whatever a library makes of a disk that is full, gone or read-only, an OSError is raised; the old file stays.
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The names of the files in a run folder. The folder moves as a whole."""
+
+    root: Path
+
+    config = property(lambda self: self.root / "config.json")
+    data = property(lambda self: self.root / "data")
+    checkpoints = property(lambda self: self.root / "checkpoints")
+    generator = property(lambda self: self.root / "generator.safetensors")
+    metrics = property(lambda self: self.root / "metrics.jsonl")
+    judge = property(lambda self: self.root / "judge.safetensors")
+    inversion = property(lambda self: self.root / "inversion.safetensors")
+    samples = property(lambda self: self.root / "samples")
+    sounds = property(lambda self: self.root / "sounds")
+    pictures = property(lambda self: self.root / "pictures")
+    notebooks = property(lambda self: self.root / "notebooks")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file beside `path`, then rename it: a kill leaves the old file or the new one.
+
+    Raises OSError where the disk is full, gone or read-only; the old file stays.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    unlink_link(partial)
+    partial = path.with_name(f"{path.name}.partial")
     try:
-        write(partial)
-        with open(partial, "rb+") as file:
-            os.fsync(file.fileno())
+        if callable(content):  # TEMPORARY for helpers in the middle of their work
+            path.parent.mkdir(parents=True, exist_ok=True)
+            content(partial)
+            content = partial.read_bytes()
+        write_synced(partial, content)
         os.replace(partial, path)
-    except (OSError, RuntimeError, safetensors.SafetensorError) as error:
+    except OSError:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise
-        raise OSError(f"{path} cannot be written: {str(error).splitlines()[0]}") from error
+        raise
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """Write a file under its own name and wait until the disk has it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_symlink():
+        path.unlink()
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_if_there(path: Path) -> bytes | None:
-    """What a file holds; None only where there is none. A disk that cannot be read is an OSError, as it must be:
-    `Path.exists` says False of that, too."""
+    """The content of a file, or None where there is none.
+
+    Raises OSError if the disk cannot be read. `Path.exists` answers False in that case.
+    """
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -46,7 +83,7 @@ def read_if_there(path: Path) -> bytes | None:
 
 
 def names_in(folder: Path) -> list[str]:
-    """The names in a folder, sorted; none where there is no folder, and OSError where it cannot be read."""
+    """The sorted names in a folder; none where there is no folder. Raises OSError as above."""
     try:
         return sorted(os.listdir(folder))
     except FileNotFoundError:
@@ -54,79 +91,19 @@ def names_in(folder: Path) -> list[str]:
 
 
 def drop(path: Path) -> None:
-    """Remove a file; emptied first, since Drive keeps what is removed and counts it."""
+    """Remove a file, if it is there. It is emptied first, because Drive's trash counts its size.
+
+    A link, or a file with a second hard link, is not emptied: somebody keeps it.
+    """
     with contextlib.suppress(FileNotFoundError):
-        if not path.is_symlink():
+        status = os.lstat(path)
+        if stat.S_ISREG(status.st_mode) and status.st_nlink == 1:
             os.truncate(path, 0)
         path.unlink()
 
 
-def write_in_place(path: Path, content: bytes) -> None:
-    """Write a file under its own name, to the disk: for a drive that may not rename at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unlink_link(path)
-    with open(path, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-class WrittenTwice:
-    """A file on a drive that may fail at any moment and rename nothing at once: one of two is whole at all times.
-
-    What is new is written under the name with .copy, and its SHA-256 noted; then the file itself follows, and when
-    that is whole the other two go.
-    """
-
-    def __init__(self, path: Path):
-        self.path, self.copy, self.note = (
-            path.with_name(path.name + end) for end in ("", ".copy", ".sha256")
-        )
-
-    def read(self) -> bytes | None:
-        """What was written last and is whole; None if there is no such file."""
-        content = self._noted()
-        return read_if_there(self.path) if content is None else content
-
-    def write(self, content: bytes) -> None:
-        self.mend()
-        drop(self.note)
-        write_in_place(self.copy, content)
-        write_in_place(self.note, hashlib.sha256(content).hexdigest().encode())
-        self._finish(content)
-
-    def mend(self) -> None:
-        """Go on where a machine went away in the middle of writing."""
-        content = self._noted()
-        if content is not None:
-            self._finish(content)
-
-    def whole(self) -> Path:
-        """Where that lies: under its own name, or beside it."""
-        return self.path if self._noted() is None else self.copy
-
-    def drop(self) -> None:
-        for path in (
-            self.note,
-            self.copy,
-            self.path,
-        ):  # the note first: without it the copy is nothing
-            drop(path)
-
-    def _noted(self) -> bytes | None:
-        digest = read_if_there(self.note)
-        content = read_if_there(self.copy) if digest else None
-        whole = content is not None and hashlib.sha256(content).hexdigest().encode() == digest
-        return content if whole else None
-
-    def _finish(self, content: bytes) -> None:
-        write_in_place(self.path, content)
-        drop(self.note)
-        drop(self.copy)
-
-
 def drop_folder(folder: Path) -> None:
-    """Remove a folder and the files in it, each as `drop` does; nothing if there is none."""
+    """Remove a folder and every file in it by `drop`; nothing if there is none."""
     if folder.is_symlink():
         folder.unlink()
     for path in [folder / name for name in names_in(folder)]:
@@ -136,34 +113,93 @@ def drop_folder(folder: Path) -> None:
 
 
 def thin_out(folder: Path, most: int) -> None:
-    """Of more than `most` folders in a folder remove every second; the first and the last stay."""
-    children = (
-        sorted(child for child in folder.iterdir() if child.is_dir()) if folder.is_dir() else []
-    )
+    """If a folder has more than `most` subfolders, remove every second; first and last stay."""
+    children = [folder / name for name in names_in(folder) if (folder / name).is_dir()]
     for child in children[1:-1:2] if len(children) > most else ():
         drop_folder(child)
 
 
 def set_aside(folder: Path) -> Path:
-    """Rename a folder so that another can take its place; its new name, which was nobody's."""
+    """Rename a folder to an unused name beside it, and return that name."""
     taken = names_in(folder.parent)
-    number = next(n for n in range(1, len(taken) + 2) if f"{folder.name}.before-{n}" not in taken)
+    number = 1
+    while f"{folder.name}.before-{number}" in taken:
+        number += 1
     return folder.rename(folder.with_name(f"{folder.name}.before-{number}"))
 
 
-def unlink_link(path: Path) -> None:
-    """Make way for a file of ours where a link lies."""
-    if path.is_symlink():
-        path.unlink()
-
-
-PROJECT = Path(__file__).resolve().parent.parent
-
-
-class UnusableFileError(ValueError):
-    """A checkpoint or generator file that cannot be used; the message names it and says what to do."""
-
-
 def in_mebibytes(n_bytes: int) -> str:
-    """Bytes in words."""
+    """A number of bytes in words.
+
+    >>> in_mebibytes(3 * 2**20)
+    '3 MiB'
+    """
     return f"{n_bytes / 2**20:,.0f} MiB"
+
+
+class StampedFile(NamedTuple):
+    """A file that never changes: its name has a number and the start of its content's SHA-256.
+
+    An example is checkpoints/step-00001234.3f9a1c20.safetensors. A file whose content does not
+    match its name is damaged, or was not written to its end.
+    """
+
+    number: int
+    digest: str
+    path: Path
+
+    def holds(self, content: bytes) -> bool:
+        """Whether this content belongs to the file's name."""
+        return _short_digest(content) == self.digest
+
+
+def stamped_name(stem: str, number: int, content: bytes, suffix: str) -> str:
+    """The name of a file that never changes.
+
+    >>> stamped_name("metrics", 7, b"", ".jsonl")
+    'metrics-00000007.e3b0c442.jsonl'
+    """
+    return f"{stem}-{number:08d}.{_short_digest(content)}{suffix}"
+
+
+def stamped_files(
+    folder: Path, stem: str, suffix: str, names: Sequence[str] | None = None
+) -> list[StampedFile]:
+    """The files in a folder that `stamped_name` named, lowest number first.
+
+    names: a listing of the folder; None: it is listed here, and may not be there.
+    """
+    form = re.compile(rf"{stem}-(\d{{8,9}})\.([0-9a-f]{{8}}){re.escape(suffix)}")
+    names = names_in(folder) if names is None else names
+    found = [(match, folder / name) for name in names if (match := form.fullmatch(name))]
+    return sorted(StampedFile(int(match[1]), match[2], path) for match, path in found)
+
+
+def add_stamped_file(folder: Path, stem: str, suffix: str, content: bytes) -> None:
+    """Write a new file with the next number."""
+    earlier = stamped_files(folder, stem, suffix)
+    number = earlier[-1].number + 1 if earlier else 1
+    write_synced(folder / stamped_name(stem, number, content, suffix), content)
+
+
+def read_newest(
+    files: Sequence[StampedFile],
+) -> tuple[StampedFile | None, bytes, list[StampedFile]]:
+    """The newest whole file with its content, and the newer files that are not whole.
+
+    Of several with the same number the longest counts as the newest. Raises OSError if one cannot
+    be read, also if it is gone meanwhile: then nobody knows which is the newest.
+    """
+    damaged = []
+    for number in sorted({file.number for file in files}, reverse=True):
+        same = [(file, file.path.read_bytes()) for file in files if file.number == number]
+        whole = [(len(content), file, content) for file, content in same if file.holds(content)]
+        if whole:
+            _, file, content = max(whole)
+            return file, content, damaged
+        damaged += [file for file, _ in same]
+    return None, b"", damaged
+
+
+def _short_digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""Shared by the tests: a tiny geometry, made sounds and their clips, tiny runs of both recipes, and a drive."""
+"""Shared by the tests: a tiny geometry, made sounds and their clips, tiny runs, and a drive."""
 
 import dataclasses
 
@@ -10,11 +10,11 @@ from drives import new_drive
 
 from helpers.config import RECIPES, AudioConfig, DataConfig, ModelConfig, RunConfig
 from helpers.data.clips import prepare_clips
-from helpers.data.dataset import TrainAudioSpectrogramDataset, fit_to
+from helpers.data.dataset import TrainAudioSpectrogramDataset, fit_clip_normaliser
 from helpers.gan.generator_file import SoundGenerator, save_generator
 from helpers.gan.networks import make_generator
 from helpers.sound.normalisation import PerClipNormaliser
-from helpers.train.checkpoints import save_checkpoint
+from helpers.train.checkpoints import Checkpoint, save_checkpoint
 from helpers.train.drive_copy import DriveCopy
 from helpers.train.metrics_file import append_metrics
 
@@ -82,7 +82,7 @@ def datasets(sound_folder, tiny_run, tmp_path_factory):
     made, folder = {}, tmp_path_factory.mktemp("cache")
     for recipe in RECIPES:
         cache = prepare_clips(sound_folder, tiny_run(recipe).audio, DataConfig(), folder, folder)
-        made[recipe] = TrainAudioSpectrogramDataset(cache, fit_to(cache))
+        made[recipe] = TrainAudioSpectrogramDataset(cache, fit_clip_normaliser(cache))
     return made
 
 
@@ -129,9 +129,8 @@ def work(sound_generator):
     def write(local, step: int) -> None:
         local.mkdir(exist_ok=True)
         append_metrics(local / "metrics.jsonl", {"kind": "training", "step": step})
-        save_checkpoint(
-            {"step": step, "weights": torch.full((300,), float(step))}, local / "checkpoints", step
-        )
+        weights = {"weights": torch.full((300,), float(step))}
+        save_checkpoint(local / "checkpoints", Checkpoint(step, weights, {}))
         save_generator(local / "generator.safetensors", generator, {"step": step})
         (local / "samples" / f"{step:08d}").mkdir(parents=True)
         (local / "samples" / f"{step:08d}" / "a.wav").write_bytes(b"a sound")
@@ -147,7 +146,7 @@ def trained(drive, work, tmp_path):
         mirror = DriveCopy(tmp_path / name, drive)
         mirror.fetch()
         for step in steps:
-            work(mirror.local, step)
+            work(mirror.local.root, step)
             mirror.send()
         return mirror
 

@@ -7,7 +7,8 @@ import shutil
 
 import torch
 
-from helpers.train.loop import Intervals, Limits, train_gan
+from helpers.train.loop import train_gan
+from helpers.train.schedule import Intervals, Limits
 
 
 def new_drive(folder):
@@ -19,7 +20,7 @@ def new_drive(folder):
 
 
 class Faults:
-    """Stands for a drive at the n-th thing that is done to a file on it: half of it is done, and an error comes.
+    """Stands for a drive that fails at the n-th thing that is done to a file: half of it is done.
 
     So it does with the next n_faults - 1 things, too.
     """
@@ -76,17 +77,18 @@ class Faults:
 
 
 class ReadFaults:
-    """Stands for a drive that cannot be read at the n-th time that something is read from it."""
+    """Stands for a drive that fails at the n-th time that something is read from it, or longer."""
 
-    def __init__(self, drive, at: int):
-        self.drive, self.at, self.n = str(drive), at, 0
+    def __init__(self, drive, at: int, number: int = errno.ENOTCONN, n_faults: int = 1):
+        self.drive, self.number, self.faults = str(drive), number, range(at, at + n_faults)
+        self.n = 0
 
     def on(self, read):
         def reading(path):
             if str(path).startswith(self.drive) and os.path.exists(path):
                 self.n += 1
-                if self.n == self.at:
-                    raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+                if self.n in self.faults:
+                    raise OSError(self.number, os.strerror(self.number))
             return read(path)
 
         return reading
@@ -97,10 +99,10 @@ def train_with(dataset, config, mirror, steps, intervals=Intervals(0, 1e6)):  # 
     return train_gan(
         dataset,
         config,
-        mirror.local,
+        mirror.local.root,
         torch.device("cpu"),
         limits,
         intervals,
         compiled=False,
-        mirror=mirror,
+        send=mirror.send,
     )

@@ -39,7 +39,7 @@ def files_of_at_most(n_bytes: int):
 
 
 def on_a_disk_of(size: str, place: Path, program: str, *arguments) -> subprocess.CompletedProcess:
-    """Run a text of Python while a small disk of its own is mounted; skips where the system does not allow that."""
+    """Run a text of Python on a small disk of its own; skips where none can be mounted."""
     place.mkdir()
     script = 'mount -t tmpfs -o "size=$0" tmpfs "$1" && shift && exec "$@"'
     mount = ["unshare", "--map-root-user", "--mount", "sh", "-c", script]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.data.layouts import list_audio
+from helpers.data.layouts import is_audio, walk_files
 from helpers.sound.audio_files import write_wav
 
 TONE = np.sin(np.arange(800) * 0.3).astype(np.float32)
@@ -25,4 +25,5 @@ def zip_folder(folder: Path, archive: Path) -> Path:
 
 
 def relative(folder: Path) -> list[str]:
-    return [str(file.relative_to(folder)) for file in list_audio(folder)]
+    """The audio files below a folder, sorted."""
+    return [name for name in walk_files(folder) if is_audio(name)]

@@ -16,6 +16,7 @@ from helpers.config import (
     check_classes,
     make_config,
 )
+from helpers.config_json import from_json, to_json
 from helpers.sound.mel import mel_filterbank
 
 
@@ -52,8 +53,8 @@ def test_json_and_back_is_the_same(recipe):
         versions={"torch": "2"},
     )
     assert RunConfig.from_json(run.to_json()) == run
-    assert config.audio_from_json(config.to_json(run.audio)) == run.audio
-    assert config.model_from_json(config.to_json(run.model)) == run.model
+    assert from_json(AudioConfig, to_json(run.audio)) == run.audio
+    assert from_json(ModelConfig, to_json(run.model)) == run.model
 
 
 def test_class_names_that_are_no_valid_utf8_survive_a_file(tmp_path):

@@ -1,4 +1,7 @@
-"""What the project asks for: there on Colab, locked with hashes for make; the notebooks need nothing else there."""
+"""The packages that the project requires: on Colab, and locked with hashes for make.
+
+The notebooks need no others.
+"""
 
 import ast
 import re
@@ -74,15 +77,15 @@ def test_every_locked_package_has_its_hashes():
 
 
 def imports_of(source: str) -> set[str]:
-    """Modules that a text of Python imports; of the project's own, their full names."""
+    """Modules that a text of Python imports; of what it takes from a wing, modules of the wing."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module == "helpers":
-            found |= {f"helpers.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found.add(node.module)
+            if node.module.startswith("helpers"):  # names that are no modules lead to no file
+                found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found
 
 
@@ -94,9 +97,10 @@ def test_a_notebook_imports_nothing_that_colab_lacks(name):
     while waiting:
         module = waiting.pop()
         seen.add(module)
-        path = PROJECT / f"{module.replace('.', '/')}.py"
-        if module.startswith("helpers.") and path.exists():
-            waiting |= imports_of(path.read_text()) - seen
+        place = PROJECT / module.replace(".", "/")
+        for path in (place.with_suffix(".py"), place / "__init__.py"):
+            if module.startswith("helpers") and path.exists():
+                waiting |= imports_of(path.read_text()) - seen
     packages = (
         {module.split(".")[0] for module in seen}
         - set(sys.stdlib_module_names)

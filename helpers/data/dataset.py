@@ -1,4 +1,4 @@
-"""From class folders to training examples: features computed once, `TrainAudioSpectrogramDataset`."""
+"""Clips to training examples: normalised log-mels, one-hot labels, and what a step sees."""
 
 import math
 
@@ -12,13 +12,17 @@ from helpers.data.disk_space import bytes_per_clip
 from helpers.labels import one_hot
 from helpers.sound.normalisation import Normaliser, fit_normaliser
 
-HELD_SHARE = 0.25
+MAX_GPU_SHARE = 0.25  # of a GPU's free memory that the log-mels may take
+GROUP = 4  # clips of one class in a balanced batch
 
 
 class TrainAudioSpectrogramDataset(torch.utils.data.Dataset):
-    """Normalised log-mels and one-hot labels of one split, read from the cache.
+    """Normalised log-mels and one-hot labels of one split, "train" or "test", of a cache of clips.
 
-    An item is a spectrogram (1, n_mels, n_frames) and a `label_vec` (n_classes,), both float32.
+    An item is a spectrogram (1, n_mels, n_frames), normalised to about [-1, 1], and a `label_vec`
+    (n_classes,), both float32.
+
+    >>> spectrogram, label_vec = TrainAudioSpectrogramDataset(clips, fit_clip_normaliser(clips))[0]
     """
 
     def __init__(self, cache: ClipCache, normaliser: Normaliser, split: str = "train"):
@@ -26,9 +30,7 @@ class TrainAudioSpectrogramDataset(torch.utils.data.Dataset):
         self.indices = cache.indices(split)
         self.labels = torch.from_numpy(cache.labels[self.indices])
         self.n_classes = len(cache.classes)
-        self.held: Tensor | None = (
-            None  # all features (N, n_mels, n_frames) float16, on the device of the batches
-        )
+        self.moved: Tensor | None = None  # all log-mels (N, n_mels, n_frames), float16
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -37,65 +39,56 @@ class TrainAudioSpectrogramDataset(torch.utils.data.Dataset):
         spectrograms, label_vecs = self.batch(torch.tensor([range(len(self))[item]]))
         return spectrograms[0], label_vecs[0]
 
-    def hold_on(self, device: torch.device) -> None:
-        """Keep all features on a device, so that batches are made there and none is copied.
+    def move_to(self, device: torch.device) -> None:
+        """Copy all log-mels to a device, where batches are then made.
 
-        Of a GPU they may take HELD_SHARE of the memory that is free; if they are more, they stay where they are.
+        If they need more than MAX_GPU_SHARE of a GPU's free memory, they stay on disk.
         """
         n_bytes = len(self) * bytes_per_clip(self.cache.audio)
-        if device.type != "cuda" or n_bytes <= HELD_SHARE * torch.cuda.mem_get_info(device)[0]:
-            self.held = torch.from_numpy(self.cache.features[self.indices]).to(device)
+        if device.type != "cuda" or n_bytes <= MAX_GPU_SHARE * torch.cuda.mem_get_info(device)[0]:
+            self.moved = torch.from_numpy(self.cache.mels[self.indices]).to(device)
 
     def batch(self, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Spectrograms (B, 1, n_mels, n_frames) and one-hot labels (B, n_classes) of the items (B,)."""
-        normalised = self.normaliser.normalise(self.compressed(items))
-        return normalised, one_hot(self.labels[items], self.n_classes).to(normalised.device)
+        """Spectrograms (B, 1, n_mels, n_frames) and label_vecs (B, n_classes) of the items (B,)."""
+        spectrograms = self.normaliser.normalise(self.compressed(items))
+        return spectrograms, one_hot(self.labels[items], self.n_classes).to(spectrograms.device)
 
     def compressed(self, items: Tensor) -> Tensor:
-        """Compressed mels (B, n_mels, n_frames) of the items (B,), not normalised."""
-        if self.held is not None:
-            return self.held[items.to(self.held.device)].float()
-        return torch.from_numpy(self.cache.features[self.indices[items.numpy()]].astype(np.float32))
+        """Log-mels (B, n_mels, n_frames) of the items (B,), float32, not normalised."""
+        if self.moved is not None:
+            return self.moved[items.to(self.moved.device)].float()
+        return torch.from_numpy(self.cache.mels[self.indices[items.numpy()]].astype(np.float32))
 
 
-def fit_to(cache: ClipCache) -> Normaliser:
-    """The normaliser of the cache's audio configuration, fitted to its training clips."""
-    return fit_normaliser(cache.batches("train"), len(cache.classes), cache.audio)
+def fit_clip_normaliser(clips: ClipCache) -> Normaliser:
+    """Fit the normaliser that the audio configuration names to the training clips."""
+    return fit_normaliser(clips.batches("train"), len(clips.classes), clips.audio)
 
 
-GROUP = 4  # clips of one class in a balanced batch
+def draw_items(dataset, train: TrainConfig, step: int, rng: torch.Generator | None) -> Tensor:
+    """Draw the items (batch_size,) that a step sees.
 
-
-def draw_items(dataset, train: TrainConfig, step: int, rng: torch.Generator) -> Tensor:
-    """Which items (batch_size,) a step sees: groups of a class, classes equally often, or a shuffled pass over all.
-
-    Groups let the discriminator see whether the sounds of a class differ.
+    With `class_balanced`, classes come equally often, in groups of GROUP clips, so that the
+    discriminator sees whether the sounds of a class differ. Without, every epoch is a pass over all
+    items in a new order, which depends on `train.seed` alone.
     """
     size = train.batch_size
-    if train.class_balanced:
-        n_groups = math.ceil(size / GROUP)
-        present = dataset.labels.unique()
-        rounds = [
-            torch.randperm(len(present), generator=rng)
-            for _ in range(math.ceil(n_groups / len(present)))
-        ]
-        members = [
-            (dataset.labels == label).nonzero()[:, 0]
-            for label in present[torch.cat(rounds)[:n_groups]]
-        ]
-        return torch.cat(
-            [own[torch.randint(len(own), (GROUP,), generator=rng)] for own in members]
-        )[:size]
-    per_epoch = steps_per_epoch(dataset, train)
-    epoch, position = divmod(step, per_epoch)
-    shuffled = torch.randperm(
-        len(dataset), generator=torch.Generator().manual_seed(train.seed + epoch)
-    )
-    return shuffled.repeat(math.ceil(per_epoch * size / len(dataset)))[
-        position * size : (position + 1) * size
-    ]
+    if not train.class_balanced:
+        epoch, position = divmod(step, steps_per_epoch(dataset, train))
+        order_rng = torch.Generator().manual_seed(train.seed + epoch)
+        order = torch.randperm(len(dataset), generator=order_rng)
+        return order[torch.arange(position * size, (position + 1) * size) % len(dataset)]
+    present = dataset.labels.unique()
+    n_groups = math.ceil(size / GROUP)
+    n_rounds = math.ceil(n_groups / len(present))
+    rounds = [torch.randperm(len(present), generator=rng) for _ in range(n_rounds)]
+    groups = []
+    for label in present[torch.cat(rounds)[:n_groups]]:
+        members = (dataset.labels == label).nonzero()[:, 0]
+        groups.append(members[torch.randint(len(members), (GROUP,), generator=rng)])
+    return torch.cat(groups)[:size]
 
 
 def steps_per_epoch(dataset, train: TrainConfig) -> int:
-    """Steps in which as many clips are seen as the data set has."""
+    """The number of steps that see as many clips as the data set has."""
     return max(1, math.ceil(len(dataset) / train.batch_size))

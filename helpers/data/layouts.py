@@ -1,4 +1,4 @@
-"""Which file below a folder has which label: class folders, and the test splits of known data sets."""
+"""Which file below a folder has which label: class folders, and test splits of known data sets."""
 
 import os
 import re
@@ -7,65 +7,39 @@ from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
-from helpers.data.archives import CLASS_FOLDERS, SourceError
-from helpers.data.known_datasets import KNOWN
+from helpers.data.archives import HOW_TO_ARRANGE, SourceError
+from helpers.data.known_datasets import KNOWN_DATASETS
 from helpers.sound.audio_files import SUFFIXES
 
 FSDD_NAME = re.compile(r"\d_[a-z]+_\d+\.wav")
-ESC_NAME = re.compile(r"([1-5])-\d+-[A-Z](-\d+)?\.(wav|ogg)")
-
-
-def find_class_folder(folder: Path) -> Path:
-    """The folder whose subfolders are the classes: `folder`, or the one it is wrapped in.
-
-    Audio may lie at any depth below a class. A folder is a mere wrapper while all its audio lies below one
-    subfolder and none directly in that one. Hidden names and __MACOSX do not count.
-    Raises SourceError if there is no such folder, no audio in it, or audio but no class folders.
-    """
-    return find_classes(Path(folder))[0]
-
-
-def list_audio(folder: Path) -> list[Path]:
-    """Every audio file below a folder, sorted; hidden names and __MACOSX left out, links followed."""
-    return _walk(Path(folder))[0]
-
-
-def recognise_holdout(file_names: Iterable[str]) -> str:
-    """Glob of the own test split of FSDD or ESC, if every name is as theirs are; "" for anything else.
-
-    Of ESC it is the highest fold present. A glob that would hold out nothing or everything is none.
-    """
-    names = list(file_names)
-    glob = ""
-    if names and all(FSDD_NAME.fullmatch(name) for name in names):
-        glob = KNOWN["fsdd"].holdout
-    elif names and all(ESC_NAME.fullmatch(name) for name in names):
-        glob = f"{max(name[0] for name in names)}-*"
-    n_held_out = sum(fnmatch(name, glob) for name in names)
-    return glob if 0 < n_held_out < len(names) else ""
+ESC_NAME = re.compile(r"[1-5]-\d+-[A-Z](-\d+)?\.(wav|ogg)")
 
 
 def find_classes(folder: Path) -> tuple[Path, list[Path]]:
-    """The class folder at or below `folder`, and the audio files in its subfolders."""
+    """The folder whose subfolders are the classes, and the audio files in these.
+
+    It is `folder` itself, or the one in it that holds all audio, at any depth. Audio may lie at any
+    depth below a class. Raises SourceError if there is no audio, or none in class folders.
+    """
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.exists() else "does not exist"
         raise SourceError(
-            f"{str(folder)!r} {what}; give a folder of class folders: {CLASS_FOLDERS}"
+            f"{str(folder)!r} {what}; give a folder of class folders: {HOW_TO_ARRANGE}"
         )
-    audio, n_files = _walk(folder)
-    if not audio:
+    names = walk_files(folder)
+    inside = [Path(name).parts for name in filter(is_audio, names)]
+    if not inside:
         raise SourceError(
-            f"{str(folder)!r} holds no audio: {n_files} files were looked at, none ends in "
-            f"{', '.join(SUFFIXES)}. Give another folder or convert the files; {CLASS_FOLDERS}"
+            f"{str(folder)!r} holds no audio: {len(names)} files were looked at, none ends in "
+            f"{', '.join(SUFFIXES)}. Give another folder or convert the files; {HOW_TO_ARRANGE}"
         )
-    inside = [file.relative_to(folder).parts for file in audio]
     while all(len(parts) > 2 for parts in inside) and len({parts[0] for parts in inside}) == 1:
         folder, inside = folder / inside[0][0], [parts[1:] for parts in inside]
     files = [folder.joinpath(*parts) for parts in inside if len(parts) > 1]
     n_loose = len(inside) - len(files)
     if not files:
         raise SourceError(
-            f"{str(folder)!r} holds {n_loose} audio files but no class folders: {CLASS_FOLDERS}"
+            f"{str(folder)!r} holds {n_loose} audio files but no class folders: {HOW_TO_ARRANGE}"
         )
     if n_loose:
         warnings.warn(
@@ -75,15 +49,51 @@ def find_classes(folder: Path) -> tuple[Path, list[Path]]:
     return folder, files
 
 
-def _walk(folder: Path) -> tuple[list[Path], int]:
-    """The audio files below a folder, sorted, and how many files there are of any kind."""
-    audio, n_files = [], 0
+def walk_files(folder: Path) -> list[str]:
+    """The paths of all visible files below a folder, relative to it, sorted.
+
+    Names that begin with a dot and __MACOSX are not visible. Links are followed, but no link that
+    leads back to a folder it lies in. A folder that cannot be listed is warned of.
+    """
+    found = []
     for root, folders, names in os.walk(folder, onerror=_warn_unlisted, followlinks=True):
         folders[:] = [name for name in folders if _is_visible(name) and not _leads_back(root, name)]
-        names = [name for name in names if _is_visible(name)]
-        n_files += len(names)
-        audio += [Path(root, name) for name in names if name.lower().endswith(SUFFIXES)]
-    return sorted(audio), n_files
+        found += [os.path.relpath(f"{root}/{name}", folder) for name in names if _is_visible(name)]
+    return sorted(found)
+
+
+def list_files(folder: Path) -> list[tuple[str, int, int]]:
+    """Every visible file in the class folders: relative path, bytes, time of change in ns."""
+    found = []
+    for name in walk_files(folder):
+        if os.sep in name:
+            path = folder / name
+            status = path.stat() if path.exists() else path.lstat()  # of a link to nowhere
+            found.append((name, status.st_size, status.st_mtime_ns))
+    return found
+
+
+def is_audio(name: str) -> bool:
+    """Whether a file has the suffix of a format that is read."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def recognise_holdout(names: Iterable[str]) -> str:
+    """Glob of the own test split of FSDD or ESC, if every file is named as theirs; else "".
+
+    Of ESC it is the highest fold that is there. A glob that would hold out nothing or everything
+    is none.
+
+    >>> recognise_holdout(["0_ann_0.wav", "1_bob_12.wav"])
+    '*_[0-4].wav'
+    """
+    names, glob = list(names), ""
+    if names and all(map(FSDD_NAME.fullmatch, names)):
+        glob = KNOWN_DATASETS["fsdd"].holdout
+    elif names and all(map(ESC_NAME.fullmatch, names)):
+        glob = f"{max(name[0] for name in names)}-*"
+    n_held_out = sum(fnmatch(name, glob) for name in names)
+    return glob if 0 < n_held_out < len(names) else ""
 
 
 def _is_visible(name: str) -> bool:
@@ -91,12 +101,12 @@ def _is_visible(name: str) -> bool:
 
 
 def _leads_back(root: str, name: str) -> bool:
-    """Whether this is a link to a folder it lies in, which would be walked without an end."""
-    path = os.path.join(root, name)
-    if not os.path.islink(path):
+    """Whether this is a link to a folder that it lies in: to walk it would never end."""
+    path = Path(root, name)
+    if not path.is_symlink():
         return False
-    target = os.path.realpath(path)
-    return os.path.commonpath([target, os.path.realpath(root)]) == target
+    above = (parent.resolve() for parent in path.parents)
+    return any(folder.is_relative_to(path.resolve()) for folder in above)
 
 
 def _warn_unlisted(error: OSError) -> None:
@@ -104,19 +114,3 @@ def _warn_unlisted(error: OSError) -> None:
         f"the folder {error.filename!r} cannot be listed ({error.strerror}) and is left out",
         stacklevel=2,
     )
-
-
-def list_files(folder: Path) -> list[tuple[str, int, int]]:
-    """Every visible file below the class folders: relative path, size in bytes, time of change in ns; sorted."""
-    found = []
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        folders[:] = sorted(f for f in folders if not f.startswith((".", "__MACOSX")))
-        if Path(parent) == Path(folder):
-            continue
-        for name in sorted(n for n in names if not n.startswith(".")):
-            path = Path(parent, name)
-            status = (
-                path.stat() if path.exists() else path.lstat()
-            )  # a link to nowhere is a row of the audit too
-            found.append((os.path.relpath(path, folder), status.st_size, status.st_mtime_ns))
-    return sorted(found)

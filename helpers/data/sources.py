@@ -1,4 +1,4 @@
-"""Where recordings come from: a folder, an archive, the built-in kit or a known download, on the local disk."""
+"""Where recordings come from: a folder, an archive, the built-in kit or a known data set."""
 
 import os
 import shutil
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.config import digest_of
-from helpers.data.archives import SourceError, archive_stem, extract_archive, extract_to
+from helpers.data.archives import SourceError, archive_stem, extract_archive
 from helpers.data.drum_kit import make_kit
-from helpers.data.known_datasets import BY_CLASS, KNOWN, arrange, download
+from helpers.data.known_datasets import KNOWN_DATASETS, fetch
 from helpers.data.layouts import find_classes, recognise_holdout
 from helpers.progress import tracked
 
@@ -24,9 +24,10 @@ RETRY_PAUSE_S = 2.0
 
 @dataclass(frozen=True)
 class Source:
-    """Recordings on the local disk: the subfolders of `folder` are the classes.
+    """Recordings on the local disk.
 
-    holdout is a glob on the file names of the data set's own test split; "" if none is known.
+    folder holds the class folders. holdout is a glob of the names of the data set's own test
+    files; "" if none is known.
     """
 
     name: str
@@ -43,59 +44,56 @@ def open_source(
     stage: bool = False,
     progress: Callable | None = None,
 ) -> Source:
-    """Bring recordings to the local disk, below work_dir unless they are a folder that stays where it is.
+    """Bring recordings to the local disk: below work_dir, or a folder stays where it is.
 
-    source: "kit" (kit_clips drum sounds made from seed), "fsdd", "esc50", "speech_commands", or the path of
-    a folder or an archive. stage: copy a folder to work_dir, once, for disks where many small reads are slow.
-    progress wraps an iterable and takes total= (None: not known) and desc=, like tqdm.
-    Raises SourceError if there is no such source, or it holds no class folders with audio.
+    source: "kit" (kit_clips drum sounds made from seed), the name of a known data set, or the path
+    of a folder or an archive. stage: copy a folder to work_dir, once, because many small reads are
+    slow where it lies. progress makes a bar, as `helpers.progress.progress_bar` does. Raises
+    SourceError if there is no such source, or it holds no class folders with audio.
+
+    >>> source = open_source("kit", Path("work"), kit_clips=80)
     """
     source = os.fspath(source)
     work_dir = Path(os.path.expanduser(work_dir)).resolve()
     if source == KIT:
         folder = make_kit(work_dir / f"kit-{kit_clips}-{seed}", kit_clips, seed, progress=progress)
         return Source(KIT, folder)
-    if source in KNOWN:
-        return Source(source, _open_known(source, work_dir, progress), KNOWN[source].holdout)
+    if source in KNOWN_DATASETS:
+        known = KNOWN_DATASETS[source]
+        target = work_dir / f"{source}-{digest_of(known.url, known.known_hash)[:8]}"
+        return Source(source, fetch(known, target, progress), known.holdout)
     path = _existing_path(source)
-    if path.is_dir():
-        folder, files = find_classes(path)
-        if stage:
-            target = work_dir / f"staged-{path.name}-{digest_of(str(path))[:8]}"
-            folder = _stage(folder, files, target, progress)
-        return Source(path.name, folder, recognise_holdout(file.name for file in files))
-    folder, files = find_classes(extract_archive(path, work_dir, progress))
-    return Source(archive_stem(path), folder, recognise_holdout(file.name for file in files))
-
-
-def _open_known(name: str, work_dir: Path, progress: Callable | None) -> Path:
-    """The class folders of a known data set; its archive is removed when it has been extracted."""
-    dataset = KNOWN[name]
-    target = work_dir / f"{name}-{digest_of(dataset.url, dataset.known_hash)[:8]}"
-    if not target.is_dir():
-        archive = download(dataset, work_dir, progress)
-        extract_to(archive, target, progress, finish=lambda folder: arrange(dataset, folder))
-        archive.unlink()
-    return target / BY_CLASS
+    is_folder = path.is_dir()
+    folder, files = find_classes(path if is_folder else extract_archive(path, work_dir, progress))
+    holdout = recognise_holdout(file.name for file in files)
+    if is_folder and stage:
+        target = work_dir / f"staged-{path.name}-{digest_of(str(path))[:8]}"
+        folder = _stage(folder, files, target, progress)
+    return Source(path.name if is_folder else archive_stem(path), folder, holdout)
 
 
 def _existing_path(source: str) -> Path:
     path = os.path.expanduser(source)
     if source and os.path.exists(path):
         return Path(path).resolve()
-    nearest = next(
-        str(parent) for parent in Path(path).absolute().parents if os.path.exists(parent)
-    )
+    nearest = next(str(p) for p in Path(path).absolute().parents if os.path.exists(p))
     raise SourceError(
-        f"There is no folder or archive {source!r}; of that path only {nearest!r} exists. Check the spelling "
-        f"(and that Google Drive is mounted, if it lies there), or use one of {', '.join([KIT, *KNOWN])}"
+        f"There is no folder or archive {source!r}; of that path only {nearest!r} exists. Check "
+        "the spelling (and that Google Drive is mounted, if it lies there), or use one of "
+        f"{', '.join([KIT, *KNOWN_DATASETS])}"
     )
 
 
 def _stage(folder: Path, files: list[Path], target: Path, progress: Callable | None) -> Path:
     """Make target hold copies of the files, at the same places below it as below folder."""
     wanted = {target / file.relative_to(folder): file for file in files}
-    _remove_gone(target, wanted)
+    for root, folders, names in os.walk(target, topdown=False):
+        for path in [Path(root, name) for name in names]:
+            if path not in wanted:
+                path.unlink()
+        for path in [Path(root, name) for name in folders]:
+            if not any(path.iterdir()):
+                path.rmdir()
     failed = _copy_all(wanted, progress)
     for _ in range(COPY_RETRIES):
         if failed:
@@ -104,8 +102,9 @@ def _stage(folder: Path, files: list[Path], target: Path, progress: Callable | N
     if failed:
         names = ", ".join(repr(wanted[copy].name) for copy in list(failed)[:3])
         message = (
-            f"{len(failed)} of {len(files)} files could not be copied from {str(folder)!r} to the local disk: "
-            f"{names}{', ...' if len(failed) > 3 else ''} ({next(iter(failed.values()))})"
+            f"{len(failed)} of {len(files)} files could not be copied from {str(folder)!r} to the "
+            f"local disk: {names}{', ...' if len(failed) > 3 else ''} "
+            f"({next(iter(failed.values()))})"
         )
         if len(failed) == len(files):
             raise SourceError(
@@ -115,25 +114,16 @@ def _stage(folder: Path, files: list[Path], target: Path, progress: Callable | N
     return target
 
 
-def _remove_gone(target: Path, wanted: dict[Path, Path]) -> None:
-    for root, folders, names in os.walk(target, topdown=False):
-        for path in (Path(root, name) for name in names):
-            if path not in wanted:
-                path.unlink()
-        for path in (Path(root, name) for name in folders):
-            if not any(path.iterdir()):
-                path.rmdir()
-
-
 def _copy_all(wanted: dict[Path, Path], progress: Callable | None) -> dict[Path, OSError]:
     """Copy what changed, keys from values; returns the copies that failed, with the reason."""
     with ThreadPoolExecutor(COPY_THREADS) as pool:
-        errors = tracked(progress, pool.map(_copy, wanted.values(), wanted), len(wanted), "Copying")
+        results = pool.map(_copy, wanted.values(), wanted)
+        errors = tracked(progress, results, len(wanted), "Copying")
         return {copy: error for copy, error in zip(wanted, errors, strict=True) if error}
 
 
 def _copy(file: Path, copy: Path) -> OSError | None:
-    """Copy a file with its time of change, unless size and time say it is there; returns what went wrong."""
+    """Copy a file with its time of change, unless size and time say that it is there."""
     try:
         status = file.stat()
         if not (copy.exists() and _stamp(copy.stat()) == _stamp(status)):

@@ -1,4 +1,4 @@
-"""From class, seed and latent to sound: `generate_audio_gan`, interpolation, `save_and_play`."""
+"""From classes and latents to sounds; a latent is the random vector that a sound starts from."""
 
 import math
 from collections.abc import Iterator
@@ -16,13 +16,14 @@ from helpers.sound.inversion import METHODS, MelInverter
 
 NO_TRUNCATION = 3.0  # standard deviations: all but 0.3 % of the latents' values
 SOUNDS_AT_ONCE = 64
+FIXED_BATCH_SIZE, MIN_PER_CLASS = 128, 4  # sounds that show how training goes
 
 
 @dataclass(frozen=True)
 class Sounds:
-    """Generated clips: what the network drew and what is heard."""
+    """Generated clips: the network's log-mels, and the waveforms made from them."""
 
-    compressed: Tensor  # (B, n_mels, n_frames) compressed mels, on the CPU
+    compressed: Tensor  # (B, n_mels, n_frames) log-mels, on the CPU
     waveforms: np.ndarray  # (B, clip_samples) float32
     labels: Tensor  # (B,)
     sample_rate: int
@@ -33,10 +34,11 @@ class Sounds:
 
 
 def draw_latents(n: int, z_dim: int, seed: int = 0, truncation: float = NO_TRUNCATION) -> Tensor:
-    """Latents (n, z_dim) from a normal distribution cut off at ± truncation (Brock et al. 2019, sec. 3.1).
+    """Latents (n, z_dim) from a normal distribution cut off at ± truncation.
 
-    The same seed at another truncation is the same sound made more or less typical: values are moved by
-    quantile, not drawn again. Raises ConfigError unless truncation is positive.
+    A small truncation gives typical sounds, a large one varied sounds (Brock et al. 2019,
+    sec. 3.1). Values keep their quantile, so a seed gives the same sound, more or less typical.
+    Raises ConfigError unless truncation is positive.
     """
     if not truncation > 0:
         raise ConfigError(
@@ -50,42 +52,35 @@ def draw_latents(n: int, z_dim: int, seed: int = 0, truncation: float = NO_TRUNC
 
 @torch.no_grad()
 def generate_mels(generator: SoundGenerator, z: Tensor, labels: Tensor) -> Tensor:
-    """Compressed mels (B, n_mels, n_frames), on the CPU, for latents z (B, z_dim) and labels (B,)."""
-    device = next(generator.network.parameters()).device
-    network, chunks = generator.network.eval(), []
-    for z_part, label_part in zip(
-        z.split(SOUNDS_AT_ONCE), labels.split(SOUNDS_AT_ONCE), strict=True
-    ):
-        normalised = network(
-            z_part.to(device), one_hot(label_part, len(generator.classes)).to(device)
-        )
-        chunks.append(
-            generator.normaliser.denormalise(normalised.float(), label_part.to(device)).cpu()
-        )
-    return torch.cat(chunks)
+    """Log-mels (B, n_mels, n_frames), on the CPU, for latents z (B, z_dim) and labels (B,)."""
+    network, log_mels = generator.network.eval(), []
+    device = next(network.parameters()).device
+    for z_part, part in _parts(z, labels):
+        y = one_hot(part, len(generator.classes))
+        normalised = network(z_part.to(device), y.to(device)).float()
+        log_mels.append(generator.normaliser.denormalise(normalised, part.to(device)).cpu())
+    return torch.cat(log_mels)
 
 
 def make_inverter(generator: SoundGenerator, method: str = METHODS[0], **options) -> MelInverter:
-    """The way from a generator's mels to sound, by the network saved with it where there is one."""
+    """The inverter of a generator's log-mels, with the network saved beside it if there is one."""
     return MelInverter(generator.audio, method, network=generator.inversion, **options)
 
 
 def generate_sounds(
     generator: SoundGenerator, z: Tensor, labels: Tensor, inverter: MelInverter
 ) -> Sounds:
-    """Spectrograms and waveforms for latents z (B, z_dim) and labels (B,)."""
-    compressed = generate_mels(generator, z, labels)
-    return Sounds(compressed, inverter(compressed).numpy(), labels, generator.audio.sample_rate)
+    """Log-mels and waveforms for latents z (B, z_dim) and labels (B,)."""
+    log_mels = generate_mels(generator, z, labels)
+    return Sounds(log_mels, inverter(log_mels).numpy(), labels, generator.audio.sample_rate)
 
 
 def generate_in_parts(
     generator: SoundGenerator, z: Tensor, labels: Tensor, inverter: MelInverter
 ) -> Iterator[Sounds]:
-    """The same, SOUNDS_AT_ONCE at a time: memory is that of one part, however many are asked for."""
-    for z_part, label_part in zip(
-        z.split(SOUNDS_AT_ONCE), labels.split(SOUNDS_AT_ONCE), strict=True
-    ):
-        yield generate_sounds(generator, z_part, label_part, inverter)
+    """`generate_sounds` in parts of SOUNDS_AT_ONCE, so that any number fits into memory."""
+    for z_part, part in _parts(z, labels):
+        yield generate_sounds(generator, z_part, part, inverter)
 
 
 def generate_audio_gan(
@@ -97,41 +92,40 @@ def generate_audio_gan(
     seed: int = 0,
     truncation: float = NO_TRUNCATION,
 ) -> np.ndarray:
-    """Waveforms (num_samples, n) at `sample_rate` of one class, whatever rate the generator works at.
+    """Waveforms (num_samples, n) of one class, resampled to sample_rate (hertz).
 
     Raises ConfigError if there is no such class or num_samples is below 1.
+
+    >>> waveforms = generate_audio_gan(generator, category_idx=0, num_samples=4, seed=7)
     """
-    if not 0 <= category_idx < len(generator.classes):
-        raise ConfigError(
-            f"category_idx must be 0 to {len(generator.classes) - 1}, got {category_idx}"
-        )
+    last = len(generator.classes) - 1
+    if not 0 <= category_idx <= last:
+        raise ConfigError(f"category_idx must be 0 to {last}, got {category_idx}")
     if num_samples < 1:
         raise ConfigError(f"num_samples must be at least 1, got {num_samples}")
     generator.network.to(device)
     z = draw_latents(num_samples, generator.model.z_dim, seed, truncation)
     labels = torch.full((num_samples,), category_idx)
-    waveforms = generate_sounds(generator, z, labels, make_inverter(generator, seed=seed)).waveforms
-    return resample(waveforms, generator.audio.sample_rate, sample_rate)
+    sounds = generate_sounds(generator, z, labels, make_inverter(generator, seed=seed))
+    return resample(sounds.waveforms, sounds.sample_rate, sample_rate)
 
 
 def interpolate(start: Tensor, end: Tensor, n: int) -> Tensor:
-    """n latents (n, z_dim) from start to end, both (z_dim,), along the great circle between them (slerp)."""
-    cosine = torch.dot(start / start.norm(), end / end.norm()).clamp(-1, 1)
-    angle, share = torch.acos(cosine), torch.linspace(0, 1, n)[:, None]
+    """Latents (n, z_dim) from start to end, both (z_dim,), by spherical interpolation (slerp)."""
+    angle = torch.acos(torch.dot(start / start.norm(), end / end.norm()).clamp(-1, 1))
+    share = torch.linspace(0, 1, n)[:, None]  # (n, 1)
     if angle < 1e-4:
         return torch.lerp(start, end, share)
-    return (torch.sin((1 - share) * angle) * start + torch.sin(share * angle) * end) / torch.sin(
-        angle
-    )
-
-
-SOUNDS_HEARD = 128  # at least four of each class
-SHOWN_PER_CLASS = 4
+    path = torch.sin((1 - share) * angle) * start + torch.sin(share * angle) * end
+    return path / torch.sin(angle)
 
 
 def fixed_batch(z_dim: int, n_classes: int) -> tuple[Tensor, Tensor]:
-    """Noise (B, z_dim) and labels (B,) that show progress: as many sounds of every class, always the same."""
-    labels = torch.arange(n_classes).repeat_interleave(
-        max(SHOWN_PER_CLASS, SOUNDS_HEARD // n_classes)
-    )
+    """Latents (B, z_dim) and labels (B,), always the same, with equally many of every class."""
+    per_class = max(MIN_PER_CLASS, FIXED_BATCH_SIZE // n_classes)
+    labels = torch.arange(n_classes).repeat_interleave(per_class)
     return torch.randn((len(labels), z_dim), generator=torch.Generator().manual_seed(0)), labels
+
+
+def _parts(z: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    return zip(z.split(SOUNDS_AT_ONCE), labels.split(SOUNDS_AT_ONCE), strict=True)

@@ -1,8 +1,12 @@
-"""One update of each player of both recipes, and of the running average of the generator."""
+"""The two players of both recipes, and one update of each: the step that training repeats.
+
+The generator also has a running average of its weights. It is what one listens to.
+"""
 
 import copy
 import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +18,19 @@ from helpers.gan.processes import average_gradients, n_processes, sync_batch_nor
 from helpers.labels import one_hot
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-STATISTICS_BATCHES, STATISTICS_SIZE = (
-    16,
-    64,
-)  # sounds from which the averaged generator's statistics are taken
+AVERAGE_RAMP = 0.05  # the half-life is at most this share of the images seen so far (ADA, 2020)
+STATISTICS_BATCHES = 16  # batches of sounds from which the average's batch statistics are taken
+STATISTICS_SIZE = 64
+NETWORKS = ("generator", "discriminator", "average")
+OPTIMISERS = ("optimiser_g", "optimiser_d")
+
+
+class Batch(NamedTuple):
+    """The clips of one step: real ones, their labels, and the noise for as many made ones."""
+
+    real: Tensor  # (B, 1, n_mels, n_frames) normalised log-mels
+    y: Tensor  # (B, n_classes) one-hot
+    z: Tensor  # (B, z_dim)
 
 
 class Players:
@@ -32,129 +45,158 @@ class Players:
         compiled: bool = False,
     ):
         torch.manual_seed(config.train.seed)
-        train, like = config.train, {"device": device, "memory_format": torch.channels_last}
+        self.train = config.train
+        like = {"device": device, "memory_format": torch.channels_last}
         self.generator = make_generator(config.model, config.audio, n_classes).to(**like)
         self.discriminator = make_discriminator(config.model, config.audio, n_classes).to(**like)
         self.average = copy.deepcopy(self.generator).requires_grad_(False).eval()
         if n_processes() > 1:
             sync_batch_norms(self.generator)
-        self.optimiser_g = _adam(self.generator, train.learning_rate_g, train)
-        self.optimiser_d = _adam(self.discriminator, train.learning_rate_d, train)
+        self.optimiser_g = _adam(self.generator, self.train.learning_rate_g, self.train)
+        self.optimiser_d = _adam(self.discriminator, self.train.learning_rate_d, self.train)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         self.amp = {
             "device_type": device.type,
             "dtype": PRECISIONS[precision],
             "enabled": precision != "fp32",
         }
-        self.generate, self.judge = self.generator, self._judge
-        if compiled:
-            self.generate, self.judge = torch.compile(self.generate), torch.compile(self.judge)
+        self.generate = torch.compile(self.generator) if compiled else self.generator
+        self.discriminate = torch.compile(self._discriminate) if compiled else self._discriminate
 
     def make(self, z: Tensor, y: Tensor) -> Tensor:
-        """Sounds (B, 1, H, W) of latents z (B, z_dim) and labels y (B, n_classes), for one update of each player."""
+        """Made clips (B, 1, H, W) of noise z (B, z_dim) and labels y (B, n_classes)."""
         with torch.autocast(**self.amp):
             return self.generate(z, y)
 
-    def _judge(self, x: Tensor, y: Tensor, n_batches: int = 1) -> tuple[Tensor, Tensor | None]:
-        """Logits (B,), and those of the class that is heard (B, n_classes) where there is a head for it."""
+    def _discriminate(
+        self, x: Tensor, y: Tensor, n_batches: int = 1
+    ) -> tuple[Tensor, Tensor | None]:
+        """Logits (B,), and those of the class (B, n_classes) if the discriminator names it."""
         if isinstance(self.discriminator, ProjectionDiscriminator):
-            return self.discriminator.judge(x, y, n_batches)
+            return self.discriminator.forward_with_class(x, y, n_batches)
         return self.discriminator(x, y), None
 
-    def state(self) -> dict:
-        """Everything that the next step depends on."""
-        return {name: part.state_dict() for name, part in self._parts().items()}
+    def to_listen_to(self) -> nn.Module:
+        """The running average if one is kept, else the generator itself."""
+        return self.average if self.train.ema_half_life_images else self.generator
 
-    def load(self, state: dict) -> None:
-        """Take up where `state` was taken. Raises ValueError, KeyError or RuntimeError if it is of other networks."""
-        for name, part in self._parts().items():
-            if isinstance(part, torch.optim.Optimizer):
-                _load_averages(part, state[name])
-            elif (
-                name != "scaler" or state[name]
-            ):  # of fp32 or bf16 it is empty, and training may go on in fp16
-                part.load_state_dict(state[name])
+    def tensors(self) -> dict[str, Tensor]:
+        """Copies of everything that the next step depends on, by name."""
+        found = {}
+        for name in NETWORKS:
+            found |= _with_prefix(name, getattr(self, name).state_dict())
+        for name in OPTIMISERS:
+            for index, averages in getattr(self, name).state_dict()["state"].items():
+                found |= _with_prefix(f"{name}.{index}", averages)
+        scaler = {name: torch.tensor(value) for name, value in self.scaler.state_dict().items()}
+        found |= _with_prefix("scaler", scaler)
+        return {name: value.detach().clone() for name, value in found.items()}
 
-    def _parts(self) -> dict:
-        names = ("generator", "discriminator", "average", "optimiser_g", "optimiser_d", "scaler")
-        return {name: getattr(self, name) for name in names}
-
-
-def _load_averages(optimiser: torch.optim.Adam, state: dict) -> None:
-    """Load an optimiser's state, its settings apart, which are the configuration's.
-
-    `Optimizer.load_state_dict` takes tensors of any shape and layout as they are, and a step reads and writes beyond
-    the end of those that are not laid out as the parameters.
-    """
-    parameters = dict(
-        enumerate(parameter for group in optimiser.param_groups for parameter in group["params"])
-    )
-    averages = {}
-    for index, given in state["state"].items():
-        like = parameters[index].detach().cpu()
-        wanted = {"step": torch.Size(), "exp_avg": like.shape, "exp_avg_sq": like.shape}
-        if {
-            name: value.shape for name, value in given.items() if value.dtype == torch.float32
-        } != wanted:
-            raise ValueError(f"the averages of parameter {index} are not of its shape")
-        averages[index] = {"step": given["step"].clone()}
-        averages[index] |= {
-            name: torch.empty_like(like).copy_(given[name]) for name in ("exp_avg", "exp_avg_sq")
-        }
-    optimiser.load_state_dict(
-        {"state": averages, "param_groups": optimiser.state_dict()["param_groups"]}
-    )
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from what `tensors` gave; ValueError or RuntimeError if it is of other networks."""
+        for name in NETWORKS:
+            getattr(self, name).load_state_dict(_without_prefix(name, tensors))
+        for name in OPTIMISERS:
+            _load_averages(getattr(self, name), _without_prefix(name, tensors))
+        scaler = _without_prefix("scaler", tensors)
+        if scaler and self.scaler.is_enabled():  # a run may go on in fp16 after another precision
+            self.scaler.load_state_dict({name: value.item() for name, value in scaler.items()})
 
 
-def train_step_d(
-    players: Players,
-    real: Tensor,
-    made: Tensor,
-    y: Tensor,
-    augmented: Callable,
-    train: TrainConfig,
-    step: int,
+def train_step(
+    players: Players, batch: Batch, augmented: Callable[[Tensor], Tensor], step: int
 ) -> dict[str, Tensor]:
-    """One update of the discriminator on real and made (B, 1, H, W), both of labels y (B, n_classes)."""
+    """One update of the discriminator, then of the generator, then of its average.
+
+    `augmented` changes real and made clips (B, 1, H, W) alike before the discriminator sees them.
+    `step` counts from 0. Returns the losses as scalars on the device, without waiting for it.
+    """
+    train = players.train
+    players.generator.train()
+    made = players.make(batch.z, batch.y)
+    losses = update_discriminator(players, batch.real, made, batch.y, augmented, step)
+    losses |= update_generator(players, made, batch.y, augmented)
+    if train.ema_half_life_images:
+        images = (step + 1) * train.batch_size
+        half_life = min(train.ema_half_life_images, AVERAGE_RAMP * images)
+        update_average(players.average, players.generator, 0.5 ** (train.batch_size / half_life))
+    return losses
+
+
+def update_discriminator(
+    players: Players, real: Tensor, made: Tensor, y: Tensor, augmented: Callable, step: int
+) -> dict[str, Tensor]:
+    """One update of the discriminator on real and made (B, 1, H, W), both of labels y."""
+    train = players.train
     with torch.autocast(**players.amp):
-        shown = torch.cat(
-            [augmented(real), augmented(made.detach())]
-        )  # (2B, 1, H, W): one pass costs less than two
-        logits, heard = players.judge(shown, torch.cat([y, y]), 2)
+        shown = torch.cat([augmented(real), augmented(made.detach())])  # (2B, 1, H, W): one pass
+        logits, class_logits = players.discriminate(shown, torch.cat([y, y]), 2)
         loss = discriminator_loss(*logits.chunk(2))
     losses = {"loss_d": loss.detach()}
     if train.class_weight:
-        loss_class = class_loss(
-            heard[: len(y)], y
-        )  # of real clips only: made ones would teach it their faults
+        # of real clips only: made ones would teach it their faults
+        loss_class = class_loss(class_logits[: len(y)], y)
         loss = loss + loss_class
         losses["loss_class"] = loss_class.detach()
     if train.r1_gamma > 0 and step % train.r1_every == 0:
         shown = augmented(real).detach().requires_grad_()
+        # in fp32 instead of fp16, which loses its gradient
         with torch.autocast(**(players.amp | {"enabled": players.amp["dtype"] is torch.bfloat16})):
             logits = players.discriminator(shown, y)
-        penalty = r1_penalty(logits, shown)  # in fp32 instead of fp16, which loses its gradient
+        penalty = r1_penalty(logits, shown)
         loss = loss + train.r1_gamma * train.r1_every * penalty
         losses["r1"] = penalty.detach()
     _update(players.optimiser_d, players.scaler, loss)
     return losses
 
 
-def train_step_g(
-    players: Players, made: Tensor, y: Tensor, augmented: Callable, train: TrainConfig
+def update_generator(
+    players: Players, made: Tensor, y: Tensor, augmented: Callable
 ) -> dict[str, Tensor]:
     """One update of the generator by what it made (B, 1, H, W) of labels y (B, n_classes)."""
     players.discriminator.requires_grad_(False)
     with torch.autocast(**players.amp):
-        logits, heard = players.judge(augmented(made), y)
+        logits, class_logits = players.discriminate(augmented(made), y)
         loss = generator_loss(logits)
     losses = {"loss_g": loss.detach()}
-    if train.class_weight:
-        loss = loss + train.class_weight * class_loss(heard, y)
+    if players.train.class_weight:
+        loss = loss + players.train.class_weight * class_loss(class_logits, y)
     _update(players.optimiser_g, players.scaler, loss)
     players.scaler.update()
     players.discriminator.requires_grad_(True)
     return losses
+
+
+@torch.no_grad()
+def update_average(average: nn.Module, generator: nn.Module, decay: float) -> None:
+    """Move the weights and batch statistics of `average` towards the generator's by 1 - decay."""
+    ours = average.state_dict()
+    theirs = generator.state_dict()
+    moving = [name for name, value in ours.items() if value.is_floating_point()]
+    own = [ours[name] for name in moving]
+    torch._foreach_lerp_(own, [theirs[name] for name in moving], 1 - decay)
+
+
+def with_own_statistics(generator: nn.Module, n_classes: int) -> nn.Module:
+    """A copy whose batch norms have the statistics of its own sounds, all classes alike.
+
+    These are BigGAN's standing statistics (Brock et al. 2019, appendix B). An average of weights
+    needs them: the statistics that it gathers along its way are of other weights.
+    """
+    network = copy.deepcopy(generator)
+    device = next(network.parameters()).device
+    rng = torch.Generator().manual_seed(0)
+    for layer in network.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.reset_running_stats()
+            layer.momentum = None  # a plain mean over batches
+    network.train()
+    labels = torch.arange(STATISTICS_BATCHES * STATISTICS_SIZE) % n_classes
+    with torch.no_grad():
+        for part in labels.split(STATISTICS_SIZE):
+            z = torch.randn((STATISTICS_SIZE, network.z_dim), generator=rng)
+            network(z.to(device), one_hot(part, n_classes).to(device))
+    return network.eval()
 
 
 @functools.cache
@@ -166,48 +208,47 @@ def can_compile() -> bool:
         return False
 
 
-@torch.no_grad()
-def update_average(average: nn.Module, generator: nn.Module, decay: float) -> None:
-    """Move the weights and batch statistics of `average` towards those of `generator` by 1 - decay."""
-    ours, theirs = average.state_dict(), generator.state_dict()
-    moving = [name for name, value in ours.items() if value.is_floating_point()]
-    torch._foreach_lerp_(
-        [ours[name] for name in moving], [theirs[name] for name in moving], 1 - decay
-    )
-
-
-def with_own_statistics(generator: nn.Module, n_classes: int) -> nn.Module:
-    """A copy whose batch norms have seen its own sounds, of all classes alike, in place of what they had seen.
-
-    BigGAN's standing statistics (Brock et al. 2019, appendix B): those that an average of weights gathers along its
-    way are of other weights.
-    """
-    network = copy.deepcopy(generator)
-    device, rng = next(network.parameters()).device, torch.Generator().manual_seed(0)
-    for layer in network.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.reset_running_stats()
-            layer.momentum = None  # a plain mean over batches
-    network.train()
-    with torch.no_grad():
-        for labels in (torch.arange(STATISTICS_BATCHES * STATISTICS_SIZE) % n_classes).split(
-            STATISTICS_SIZE
-        ):
-            z = torch.randn((STATISTICS_SIZE, network.z_dim), generator=rng)
-            network(z.to(device), one_hot(labels, n_classes).to(device))
-    return network.eval()
-
-
 def _adam(network: nn.Module, learning_rate: float, train: TrainConfig) -> torch.optim.Adam:
-    return torch.optim.Adam(
-        network.parameters(), learning_rate, (train.beta1, train.beta2), eps=1e-8, fused=True
-    )
+    betas = (train.beta1, train.beta2)
+    return torch.optim.Adam(network.parameters(), learning_rate, betas, eps=1e-8, fused=True)
 
 
-def _update(optimiser: torch.optim.Optimizer, scaler: torch.amp.GradScaler, loss: Tensor) -> None:
+def _update(optimiser: torch.optim.Adam, scaler: torch.amp.GradScaler, loss: Tensor) -> None:
     optimiser.zero_grad(set_to_none=True)
     scaler.scale(loss).backward()
-    average_gradients(
-        parameter for group in optimiser.param_groups for parameter in group["params"]
-    )
+    average_gradients(optimiser.param_groups[0]["params"])
     scaler.step(optimiser)
+
+
+def _load_averages(optimiser: torch.optim.Adam, tensors: dict[str, Tensor]) -> None:
+    """Load Adam's averages; its settings are the configuration's.
+
+    Raises ValueError for averages of another shape: `Optimizer.load_state_dict` takes tensors of
+    any shape and layout, and a step would then read and write beyond their end.
+    """
+    state = {}
+    for index, parameter in enumerate(optimiser.param_groups[0]["params"]):
+        given = _without_prefix(str(index), tensors)
+        like = parameter.detach().cpu()
+        wanted = {"step": torch.Size(), "exp_avg": like.shape, "exp_avg_sq": like.shape}
+        if not given:
+            continue  # a parameter that never had a gradient
+        if {name: v.shape for name, v in given.items() if v.dtype == torch.float32} != wanted:
+            raise ValueError(f"the averages of parameter {index} are not of its shape")
+        state[index] = {"step": given["step"].clone()}
+        state[index] |= {
+            n: torch.empty_like(like).copy_(given[n]) for n in ("exp_avg", "exp_avg_sq")
+        }
+    if sum(map(len, state.values())) != len(tensors):
+        raise ValueError("there are averages of parameters that these networks do not have")
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{name}": value for name, value in tensors.items()}
+
+
+def _without_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    start = f"{prefix}."
+    return {n.removeprefix(start): value for n, value in tensors.items() if n.startswith(start)}

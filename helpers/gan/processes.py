@@ -1,6 +1,7 @@
-"""Several processes, one training: each holds a share of the batch, statistics and gradients are of the whole.
+"""Training in several processes as if in one: each has a share of the batch.
 
-A process that was not started by torchrun is alone: every function then leaves what it is given as it is.
+Statistics and gradients are those of the whole batch. A process that torchrun did not start is
+alone: every function then returns what it is given.
 """
 
 import datetime
@@ -16,15 +17,14 @@ LONGEST_WAIT = datetime.timedelta(hours=1)  # others wait while the first proces
 
 
 def join_processes() -> None:
-    """Join the processes that torchrun started, if it did, as soon as all of them are there."""
+    """Wait for the processes that torchrun started, if it did, and join them."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        dist.init_process_group(
-            "nccl" if torch.cuda.is_available() else "gloo", timeout=LONGEST_WAIT
-        )
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        dist.init_process_group(backend, timeout=LONGEST_WAIT)
 
 
 def leave_processes() -> None:
-    """Leave them again."""
+    """End what `join_processes` began."""
     if n_processes() > 1:
         dist.destroy_process_group()
 
@@ -40,22 +40,24 @@ def is_first() -> bool:
 
 
 def own_share(batch: Tensor) -> Tensor:
-    """This process's rows of a batch that all know; their number must be divisible by that of the processes."""
+    """This process's rows of a batch (B, ...) that all know; B is a multiple of n_processes()."""
     return batch if n_processes() == 1 else batch.chunk(n_processes())[dist.get_rank()]
 
 
 def sum_over_processes(x: Tensor) -> Tensor:
-    """The sum over all processes, differentiable, twice too."""
+    """The sum of x over all processes, twice differentiable."""
     return x if n_processes() == 1 else all_reduce(x)
 
 
 def gather_batches(share: Tensor) -> Tensor:
-    """The rows of all processes, in order, (B, ...) to (n_processes · B, ...); differentiable."""
+    """The rows of all processes in order, (B, ...) to (n_processes · B, ...); differentiable."""
     if n_processes() == 1:
         return share
     own = torch.arange(n_processes(), device=share.device) == dist.get_rank()
     placed = torch.where(own.view(-1, *[1] * share.dim()), share, torch.zeros_like(share))
-    return sum_over_processes(placed).flatten(0, 1)
+    return sum_over_processes(placed).flatten(
+        0, 1
+    )  # (n_processes, B, ...) -> (n_processes · B, ...)
 
 
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
@@ -71,39 +73,38 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def broadcast_from_first(value):
-    """What the first process says, in all of them: anything that can be pickled."""
-    if n_processes() == 1:
-        return value
-    said = [value]
-    dist.broadcast_object_list(said)
-    return said[0]
+    """The value that the first process has, in all of them; it must be picklable."""
+    values = [value]
+    if n_processes() > 1:
+        dist.broadcast_object_list(values)
+    return values[0]
 
 
 def true_in_all_processes(flag: bool) -> bool:
-    """Whether it holds in every process."""
-    if n_processes() == 1:
-        return flag
-    flags = [None] * n_processes()
-    dist.all_gather_object(flags, flag)
+    """Whether the flag is true in every process."""
+    flags = [flag] * n_processes()
+    if n_processes() > 1:
+        dist.all_gather_object(flags, flag)
     return all(flags)
 
 
 def sync_batch_norms(network: nn.Module) -> None:
-    """Let the batch norms of a network take their statistics from the batches of all processes."""
+    """Make each batch norm of a network a `SyncedBatchNorm2d`, in place."""
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.__class__ = SyncedBatchNorm2d
 
 
 class SyncedBatchNorm2d(nn.BatchNorm2d):
-    """Batch norm over the batches of all processes, on any device (torch's SyncBatchNorm refuses a CPU)."""
+    """Batch norm over the batches of all processes. Torch's SyncBatchNorm refuses a CPU."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to the same; in training all processes must call it together."""
+        """(B, C, H, W) to the same shape; in training all processes must call it together."""
         if not self.training or n_processes() == 1:
             return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):
-            values, n = x.float(), n_processes() * x.numel() // x.shape[1]
+            values = x.float()
+            n = n_processes() * x.numel() // x.shape[1]
             mean = sum_over_processes(values.sum(dim=(0, 2, 3))) / n  # (C,)
             centred = values - mean[:, None, None]
             variance = sum_over_processes(centred.square().sum(dim=(0, 2, 3))) / n

@@ -1,6 +1,5 @@
-"""What goes wrong in a conditional GAN, as heard; whether training still pays; what so many clips are good for."""
+"""What measures mean, in words: faults of sounds, whether to train on, how many clips to have."""
 
-import math
 from collections import Counter
 
 import numpy as np
@@ -9,159 +8,142 @@ from torch import Tensor
 
 from helpers.data.clips import VERY_FEW_CLIPS, ClipCache
 
-SOUNDING_SHARE = 0.02  # of the real clips' share of bins above silence
+SILENT_SHARE = 0.02  # a sound that fills less of its mel, beside real clips' mean, is silence
 FULL_SCALE = 0.999
-CLIPPED_SHARE = 0.01  # of a sound's samples: a single peak is no fault
-SPREAD_SHARE = 0.1  # of the real clips' spread
-EARLY_LINES = 4  # too few to tell a trend from chance
-STILL_FALLING = 0.9  # of what it was a third of the time ago
-# Spoken digits, 4 000 steps on so many training clips a class (benchmarks/results/): Fréchet distance as a multiple
-# of that of held-out recordings, and coverage as a share of theirs. One seed each; accuracy 0.99 or better.
+CLIPPED_SHARE = 0.01  # of a sound's samples at full scale; a single peak is no fault
+ALIKE_SHARE = 0.1  # sounds that vary less than this share of real clips' variation are alike
+EARLY_LINES = 4  # with fewer lines of progress, a trend cannot be told from chance
+HARDLY_BETTER = 0.9  # a distance above this share of the earlier one is hardly better
+FEW_CLIPS = 50  # of a class; see MEASURED for what they cover
+# Spoken digits, 4 000 steps (benchmarks/results/): training clips a class, Fréchet distance as a
+# multiple of that of held-out recordings, coverage as a share of theirs. One seed each.
 MEASURED = ((10, 4.9, 0.61), (30, 3.3, 0.60), (270, 2.4, 0.71))
 DIVERGED = (
-    "the generator's output is not a number: training has diverged. Halve the learning rate, or use precision fp32, "
-    "and start again with restart=True."
+    "the generator's output is not a number: training has diverged. Halve the learning rate, or "
+    "use precision fp32, and start again with restart=True."
+)
+ALL_SILENT = (
+    "every generated sound is silence. Train longer; if it stays so, lower the learning rate, and "
+    "see in 01_data that the recordings are not mostly silent."
+)
+TOO_LOUD = (
+    "louder than full scale and would be clipped. If the recordings are that loud themselves, "
+    "lower their level; otherwise train longer."
+)
+ALL_ALIKE = (
+    "all generated sounds are alike, whatever class is asked for. Lower the learning rate of both "
+    "players and start again with restart=True; more recordings help too."
+)
+CLASSES_ALIKE = (
+    "the sounds of a class are all alike: the noise is ignored. Go on from here only if that is "
+    "enough for you; otherwise lower the learning rate, or give each class more recordings."
 )
 
 
 class TrainingWarning(UserWarning):
-    """Training goes on, but what it makes will not be worth hearing; the message says what to do."""
+    """Training goes on, but its sounds are not worth hearing; the message says what to do."""
 
 
 def find_faults(
     waveforms: Tensor, mels: Tensor, labels: Tensor, real: Tensor, real_labels: Tensor
 ) -> list[str]:
-    """One sentence with advice for each fault of generated sounds, beside real ones that came the same way.
+    """One sentence with advice for each fault of generated sounds; empty if there is none.
 
-    waveforms (B, n) of full scale 1; mels (B, n_mels, n_frames) of them and real (M, n_mels, n_frames) are
-    log-mels; labels (B,) and real_labels (M,).
+    waveforms (B, n) of full scale 1, their log-mels (B, n_mels, n_frames) and labels (B,); real
+    (M, n_mels, n_frames) are log-mels of real clips after the same inversion; real_labels (M,).
     """
     if not torch.isfinite(waveforms).all():
         return [DIVERGED]
-    silence = min(float(mels.min()), float(real.min()))
-    silent = _sounding(mels, silence) < SOUNDING_SHARE * _sounding(real, silence).mean()
-    if bool(silent.all()):
-        return [
-            "every generated sound is silence. Train longer; if it stays so, lower the learning rate, and see in "
-            "01_data that the recordings are not mostly silent."
-        ]
+    n, silence = len(mels), min(float(mels.min()), float(real.min()))
+    filled, filled_real = ((x > silence + 0.5).float().mean(dim=(1, 2)) for x in (mels, real))
+    n_silent = int((filled < SILENT_SHARE * filled_real.mean()).sum())
+    if n_silent == n:
+        return [ALL_SILENT]
+    clipped_share = (waveforms.abs() > FULL_SCALE).float().mean(dim=1)  # (B,)
+    n_clipped = int((clipped_share > CLIPPED_SHARE).sum())
     faults = []
-    if int(silent.sum()) * 10 > len(silent):
-        faults.append(
-            f"{int(silent.sum())} of {len(silent)} generated sounds are silence. Train longer."
-        )
-    clipped = (waveforms.abs() > FULL_SCALE).float().mean(dim=1) > CLIPPED_SHARE
-    if int(clipped.sum()) * 10 > len(clipped):
-        faults.append(
-            f"{int(clipped.sum())} of {len(clipped)} generated sounds are louder than full scale and would be "
-            "clipped. If the recordings themselves are that loud, lower their level; otherwise train longer."
-        )
-    if _spread(mels) < SPREAD_SHARE * _spread(real):
-        faults.append(
-            "all generated sounds are alike, whatever class is asked for. Lower the learning rate of both players "
-            "and start again with restart=True; more recordings help too."
-        )
-    elif _spread_within(mels, labels) < SPREAD_SHARE * _spread_within(real, real_labels):
-        faults.append(
-            "the sounds of a class are all alike: the noise is ignored. Go on from here only if that is enough for "
-            "you; otherwise lower the learning rate, or give each class more recordings."
-        )
+    if n_silent * 10 > n:
+        faults.append(f"{n_silent} of {n} generated sounds are silent. Train longer.")
+    if n_clipped * 10 > n:
+        faults.append(f"{n_clipped} of {n} generated sounds are {TOO_LOUD}")
+    if _variation(mels) < ALIKE_SHARE * _variation(real):
+        faults.append(ALL_ALIKE)
+    elif _variation(mels, labels) < ALIKE_SHARE * _variation(real, real_labels):
+        faults.append(CLASSES_ALIKE)
     return faults
 
 
 def distance_per_accuracy(line: dict) -> float:
-    """What the best generator has least of: its Fréchet distance over its accuracy, from a line of progress."""
+    """Fréchet distance over accuracy in a line of progress: the best generator has the lowest."""
     return line["frechet"] / max(line["accuracy"], 0.01)
 
 
 def advise_on_training(lines: list[dict]) -> str:
-    """A sentence on whether more training is worth its time, from the run's lines of progress, in order."""
+    """Whether to train for longer, in a sentence, from the run's lines of progress in order."""
     if len(lines) < EARLY_LINES:
-        return "Too early to say whether training still pays: let it run for a few more intervals."
-    now = lines[-1]["minutes"]
-    best = min(lines, key=distance_per_accuracy)
-    before = min(
-        (line for line in lines if line["minutes"] <= now * 2 / 3),
-        key=distance_per_accuracy,
-        default=lines[0],
-    )
-    figures = f"Fréchet distance {best['frechet']:.1f} and accuracy {best['accuracy']:.2f} at step {best['step']}"
-    if distance_per_accuracy(best) < STILL_FALLING * distance_per_accuracy(before):
+        return "Too early to say whether training still helps: let it run for a few more intervals."
+    two_thirds = lines[-1]["minutes"] * 2 / 3
+    earlier = [line for line in lines if line["minutes"] <= two_thirds] or lines[:1]
+    best, before = (min(some, key=distance_per_accuracy) for some in (lines, earlier))
+    words = "Fréchet distance {frechet:.1f}, accuracy {accuracy:.2f}"
+    now, then = words.format_map(best), words.format_map(before)
+    if distance_per_accuracy(best) < HARDLY_BETTER * distance_per_accuracy(before):
         return (
-            f"Training still pays: a third of the time ago the best had Fréchet distance {before['frechet']:.1f} "
-            f"and accuracy {before['accuracy']:.2f}, now it has {figures}. Give it more minutes."
+            f"Training still helps: a third of the time ago the best generator had {then}, now it "
+            f"has {now} at step {best['step']}. Give it more minutes."
         )
     return (
-        f"Training hardly pays any more: the best generator, {figures}, is little better than a third of the time "
-        "ago. More recordings will help more than more minutes."
+        f"Training hardly helps any more: the best generator ({now}, at step {best['step']}) is "
+        "little better than a third of the time ago. More recordings will help more than minutes."
     )
 
 
 def expect_from_clips(n_clips: int) -> str:
-    """What so many training clips a class are good for, and twice as many: sentences from what was measured.
+    """The quality to expect of so many training clips a class, and of twice as many, in words.
 
-    Between two measured counts, by the logarithm of the count; beyond them, as the nearest.
+    Read from MEASURED: interpolated over the logarithm of the count, beyond its ends constant.
     """
     fewest, most = MEASURED[0][0], MEASURED[-1][0]
     if n_clips < fewest:
         return f"Fewer than {fewest} clips a class were not measured. {expect_from_clips(fewest)}"
-    distance, coverage = _measured(n_clips)
+    counts, *columns = np.array(MEASURED).T
+    at = np.log([n_clips, 2 * n_clips])
+    distance, coverage = (np.interp(at, np.log(counts), column) for column in columns)  # each (2,)
     expected = (
-        f"Going by spoken digits, {n_clips} clips a class give about {distance:.1f} times the Fréchet distance of "
-        f"recordings that were held out, and {coverage:.0%} of their coverage."
+        f"Going by spoken digits, {n_clips} clips a class give about {distance[0]:.1f} times the "
+        f"Fréchet distance of held-out recordings, and {coverage[0]:.0%} of their coverage."
     )
     if n_clips >= most:
         return f"{expected} More clips were not measured: more minutes are the first thing to try."
-    distance, coverage = _measured(2 * n_clips)
-    return f"{expected} Twice as many: {distance:.1f} times, {coverage:.0%}."
-
-
-def _measured(n_clips: int) -> tuple[float, float]:
-    counts, *figures = np.array(MEASURED).T
-    distance, coverage = (
-        np.interp(math.log(n_clips), np.log(counts), figure) for figure in figures
-    )
-    return float(distance), float(coverage)
-
-
-def _sounding(mels: Tensor, silence: float) -> Tensor:
-    return (mels > silence + 0.5).float().mean(dim=(1, 2))  # (B,)
-
-
-def _spread(x: Tensor) -> float:
-    return float(x.float().std(dim=0, unbiased=False).mean())
-
-
-def _spread_within(x: Tensor, labels: Tensor) -> float:
-    spreads = [
-        _spread(x[labels == label]) for label in labels.unique() if int((labels == label).sum()) > 1
-    ]
-    return sum(spreads) / len(spreads) if spreads else float("nan")  # nothing to compare
-
-
-FEW_CLIPS = 50  # with 30, digits covered 0.60 of what recordings do, with 270 0.71 (one seed each)
+    return f"{expected} Twice as many: {distance[1]:.1f} times, {coverage[1]:.0%}."
 
 
 def class_advice(cache: ClipCache) -> list[str]:
-    """One sentence for each class that has few clips, or far fewer than the largest."""
+    """One sentence for each class that has no clip, few clips, or far fewer than the largest."""
     counts = Counter(cache.labels[cache.indices("train")].tolist())
     largest = max(counts.values(), default=0)
     advice = []
-    for index, name in enumerate(cache.classes):
-        n = counts[index]
+    for label, name in enumerate(cache.classes):
+        n = counts[label]
+        has = f"{name!r} has {n} training clips"
         if n < VERY_FEW_CLIPS:
-            advice.append(
-                f"{name!r} has {n} training clips: too few to learn from. Add recordings or leave it out."
-            )
+            advice.append(f"{has}: too few to learn from. Add recordings or leave it out.")
         elif n < FEW_CLIPS:
-            advice.append(
-                f"{name!r} has {n} training clips: expect less variety. 100 or more are better."
-            )
+            advice.append(f"{has}: expect less variety. 100 or more are better.")
         elif n * 5 < largest:
-            advice.append(
-                f"{name!r} has {n} training clips against {largest}: batches are balanced, variety is not."
-            )
-    dropped = sorted({row.label for row in cache.audit} - set(cache.classes))
-    return advice + [
-        f"{name!r} has no usable recording and is left out; the audit says why." for name in dropped
-    ]
+            advice.append(f"{has} against {largest}: batches are balanced, variety is not.")
+    for name in sorted({row.label for row in cache.audit} - set(cache.classes)):
+        advice.append(f"{name!r} has no usable recording and is left out; the audit says why.")
+    return advice
+
+
+def _variation(x: Tensor, labels: Tensor | None = None) -> float:
+    """Standard deviation over sounds (N, ...), averaged over all else; with labels, within a class.
+
+    NaN, which no number is below or above, where no class has two sounds.
+    """
+    if labels is None:
+        return float(x.float().std(dim=0, unbiased=False).mean())
+    groups = [x[labels == label] for label in labels.unique()]
+    found = [_variation(group) for group in groups if len(group) > 1]
+    return sum(found) / len(found) if found else float("nan")

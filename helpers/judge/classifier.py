@@ -1,4 +1,4 @@
-"""The judge: a classifier trained on real clips, whose last hidden layer is the space distances are taken in."""
+"""The judge: a classifier of sounds, trained on the real clips."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from helpers.config import AUGMENTATIONS, AudioConfig
 from helpers.data.clips import ClipCache
-from helpers.data.dataset import fit_to
+from helpers.data.dataset import fit_clip_normaliser
 from helpers.gan.augment import augment
 from helpers.network_file import load_network, save_network
+from helpers.progress import tracked
 from helpers.sound.mel import MelExtractor
 from helpers.sound.normalisation import Normaliser
 
@@ -23,33 +24,26 @@ JUDGE_STEPS = 800
 
 
 class JudgeNetwork(nn.Module):
-    """A small convolutional classifier; its last hidden layer is the space distances are taken in."""
+    """A small convolutional classifier; distances of sounds are taken in its last hidden layer."""
 
     def __init__(self, n_classes: int, n_mels: int):
         super().__init__()
-        layers = []
-        for n_in, n_out in zip((1, 24, 32, 64), (24, 32, 64, FEATURE_DIM), strict=True):
-            size, stride = (
-                (5, 2) if n_in == 1 else (3, 1)
-            )  # the finest map is halved at once: it costs most
-            layers += [
-                nn.Conv2d(n_in, n_out, size, stride, size // 2),
-                nn.BatchNorm2d(n_out),
-                nn.ReLU(),
-            ]
-            layers += [nn.MaxPool2d(2)] if stride == 1 else []
+        layers, n_in = [], 1
+        for n_out in (24, 32, 64, FEATURE_DIM):
+            first = n_in == 1  # at full size, which costs most: its stride halves the map at once
+            conv = nn.Conv2d(n_in, n_out, *((5, 2, 2) if first else (3, 1, 1)))
+            layers += [conv, nn.BatchNorm2d(n_out), nn.ReLU()]
+            layers += [] if first else [nn.MaxPool2d(2)]
+            n_in = n_out
         self.layers = nn.Sequential(*layers)
-        self.mix = nn.Sequential(
-            nn.Linear(2 * FEATURE_DIM * (n_mels // 16), FEATURE_DIM), nn.ReLU()
-        )
+        n_pooled = 2 * FEATURE_DIM * (n_mels // 16)
+        self.mix = nn.Sequential(nn.Linear(n_pooled, FEATURE_DIM), nn.ReLU())
         self.head = nn.Linear(FEATURE_DIM, n_classes)
 
     def features(self, x: Tensor) -> Tensor:
         """Normalised log-mels (B, 1, n_mels, n_frames) to features (B, FEATURE_DIM)."""
-        h = self.layers(x)  # (B, C, H/16, W/16)
-        pooled = torch.cat(
-            [h.mean(dim=3), h.amax(dim=3)], dim=1
-        )  # (B, 2C, H/16): time is pooled, pitch kept
+        h = self.layers(x)  # (B, C, n_mels/16, n_frames/16)
+        pooled = torch.cat([h.mean(dim=3), h.amax(dim=3)], dim=1)  # (B, 2C, n_mels/16), over time
         return self.mix(pooled.flatten(1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -59,30 +53,30 @@ class JudgeNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class Judge:
-    """A trained classifier with the features it was trained on: names the class of a sound."""
+    """A trained classifier, and how waveforms become the log-mels that it was trained on.
+
+    >>> features, predicted = judge.classify(judge.mels(waveforms))  # (B, FEATURE_DIM) and (B,)
+    """
 
     network: JudgeNetwork
     extractor: MelExtractor
     normaliser: Normaliser
 
     def mels(self, waveforms: np.ndarray | Tensor) -> Tensor:
-        """Waveforms (B, clip_samples) to compressed mels (B, n_mels, n_frames) of the judge's configuration."""
-        return torch.cat(
-            [self.extractor(part) for part in torch.as_tensor(waveforms).split(CLIPS_AT_ONCE)]
-        )
+        """Waveforms (B, clip_samples) to the judge's log-mels (B, n_mels, n_frames)."""
+        parts = torch.as_tensor(waveforms).split(CLIPS_AT_ONCE)
+        return torch.cat([self.extractor(part) for part in parts])
 
     @torch.no_grad()
-    def look(self, compressed: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, FEATURE_DIM) and predicted labels (B,) of compressed mels (B, n_mels, n_frames)."""
-        features = [
-            self.network.features(self.normaliser.normalise(c))
-            for c in compressed.split(CLIPS_AT_ONCE)
-        ]
-        return torch.cat(features), self.network.head(torch.cat(features)).argmax(dim=1)
+    def classify(self, log_mels: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-mels (B, n_mels, n_frames) to features (B, FEATURE_DIM), predicted classes (B,)."""
+        parts = map(self.normaliser.normalise, log_mels.split(CLIPS_AT_ONCE))
+        features = torch.cat([self.network.features(part) for part in parts])
+        return features, self.network.head(features).argmax(dim=1)
 
 
 def train_judge(
-    compressed: Tensor,
+    log_mels: Tensor,
     labels: Tensor,
     n_classes: int,
     audio: AudioConfig,
@@ -91,21 +85,22 @@ def train_judge(
     seed: int = 0,
     progress: Callable | None = None,
 ) -> Judge:
-    """Train a judge on compressed mels (N, n_mels, n_frames) with labels (N,), augmented, classes equally often."""
+    """Train a judge on log-mels (N, n_mels, n_frames) with labels (N,), classes equally often.
+
+    The same seed gives the same judge; the global random numbers are not touched.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = JudgeNetwork(n_classes, audio.n_mels).to(memory_format=torch.channels_last)
-        rng, weights = (
-            torch.Generator().manual_seed(seed),
-            (1 / torch.bincount(labels).float())[labels],
-        )
-        x = normaliser.normalise(compressed)
+        rng = torch.Generator().manual_seed(seed)
+        weights = (1 / torch.bincount(labels).float())[labels]  # (N,)
+        x = normaliser.normalise(log_mels)  # (N, 1, n_mels, n_frames)
         optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.01)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
-        for _ in progress(range(steps), desc="judge", total=steps) if progress else range(steps):
+        for _ in tracked(progress, range(steps), steps, "judge"):
             chosen = torch.multinomial(weights, 32, replacement=True, generator=rng)
-            shown = augment(x[chosen], AUGMENTATIONS, normaliser.silence(), rng)
-            loss = F.cross_entropy(network(shown), labels[chosen], label_smoothing=0.05)
+            batch = augment(x[chosen], AUGMENTATIONS, normaliser.silence(), rng)
+            loss = F.cross_entropy(network(batch), labels[chosen], label_smoothing=0.05)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -116,18 +111,17 @@ def train_judge(
 def open_judge(
     path: Path, clips: ClipCache, steps: int = JUDGE_STEPS, progress: Callable | None = None
 ) -> Judge:
-    """The judge of a run's training clips: from its file if it was trained on the same clips, else trained and saved.
+    """The judge of a run's training clips: read from its file, or trained and written there.
 
-    clips must hold the features that every recipe is judged in.
+    A file that is damaged, of other clips or of other steps is replaced. clips must hold the
+    log-mels of `AudioConfig.for_judge`.
     """
-    note, normaliser = {"clips": clips.key, "steps": str(steps)}, fit_to(clips)
-    network = JudgeNetwork(len(clips.classes), clips.audio.n_mels).to(
-        memory_format=torch.channels_last
-    )
-    if load_network(path, network, note) is not None:
-        return Judge(network, MelExtractor(clips.audio), normaliser)
-    judge = train_judge(
-        *clips.split("train"), len(clips.classes), clips.audio, normaliser, steps, progress=progress
-    )
-    save_network(path, judge.network, note)
+    trained_on = {"clips": clips.key, "steps": str(steps)}
+    normaliser, audio, n_classes = fit_clip_normaliser(clips), clips.audio, len(clips.classes)
+    network = JudgeNetwork(n_classes, audio.n_mels).to(memory_format=torch.channels_last)
+    if load_network(path, network, trained_on) is not None:
+        return Judge(network, MelExtractor(audio), normaliser)
+    mels, labels = clips.split("train")
+    judge = train_judge(mels, labels, n_classes, audio, normaliser, steps, progress=progress)
+    save_network(path, judge.network, trained_on)
     return judge

@@ -1,4 +1,4 @@
-"""Figures of how good sounds are, each a pure function of features or spectrograms with a known answer."""
+"""Measures of how good sounds are, of log-mels or of the features that `Judge.classify` gives."""
 
 import torch
 from torch import Tensor
@@ -7,57 +7,60 @@ NEIGHBOURS = 5  # the k of density and coverage (Naeem et al. 2020, sec. 4)
 
 
 def accuracy(predicted: Tensor, labels: Tensor) -> float:
-    """Share of predictions (B,) that are the label (B,)."""
+    """Share of the predicted classes (B,) that equal the labels (B,)."""
     return float((predicted == labels).float().mean())
 
 
 def frechet_distance(a: Tensor, b: Tensor) -> float:
-    """Fréchet distance of two sets of features (N, D) and (M, D) taken as Gaussian (Heusel et al. 2017, eq. 6).
+    """Fréchet distance of two sets of features, (N, D) and (M, D), each taken for a Gaussian.
 
-    |mean difference|² + trace(Ca + Cb - 2 (Ca Cb)^½), as torchmetrics' FrechetInceptionDistance has it. It grows as
-    the sets get smaller: compare equal sizes. Raises ValueError if a set has fewer than two rows or holds NaN.
+    |mean a - mean b|² + trace(Ca + Cb - 2 (Ca Cb)^½), where Ca and Cb are their covariances (Heusel
+    et al. 2017, eq. 6), as in torchmetrics' FrechetInceptionDistance. It grows as the sets get
+    smaller: compare equal sizes. Raises ValueError if a set has fewer than two rows or holds NaN.
     """
-    _check_sets("a Fréchet distance", a, b)
-    a, b = a.double(), b.double()
-    covariances = [torch.cov(x.T).reshape(x.shape[1], x.shape[1]) for x in (a, b)]
-    roots = torch.linalg.eigvals(covariances[0] @ covariances[1]).sqrt().real.sum()
-    traces = covariances[0].trace() + covariances[1].trace()
-    return float(
-        ((a.mean(dim=0) - b.mean(dim=0)).square().sum() + traces - 2 * roots).clamp_min(0)
-    )  # NaN stays NaN
+    a, b = _checked("a Fréchet distance", a, b)
+    shift = (a.mean(dim=0) - b.mean(dim=0)).square().sum()
+    cov_a, cov_b = (torch.cov(x.T).reshape(x.shape[1], x.shape[1]) for x in (a, b))  # (D, D)
+    roots = torch.linalg.eigvals(cov_a @ cov_b).sqrt().real.sum()
+    distance = shift + (cov_a.trace() + cov_b.trace()) - 2 * roots
+    return float(distance.clamp_min(0))  # NaN stays NaN
 
 
 def kernel_distance(a: Tensor, b: Tensor) -> float:
-    """Squared maximum mean discrepancy of features (N, D) and (M, D), unbiased: 0 on average for equal sources.
+    """Squared maximum mean discrepancy of features (N, D) and (M, D), with (x·y / D + 1)³.
 
-    The kernel is (x·y / D + 1)³ (Bińkowski et al. 2018, sec. 4), as in torchmetrics' poly_kernel; sizes may differ.
-    Raises ValueError if a set has fewer than two rows or holds NaN.
+    It is 0 on average where both have one source, whatever their sizes (Bińkowski et al. 2018,
+    sec. 4). Raises ValueError if a set has fewer than two rows or holds NaN.
     """
-    _check_sets("a kernel distance", a, b)
-    a, b = a.double(), b.double()
-    within = [_mean_off_diagonal(_kernel(x, x)) for x in (a, b)]
-    return float(sum(within) - 2 * _kernel(a, b).mean())
+    a, b = _checked("a kernel distance", a, b)
+    within = 0
+    for x in (a, b):
+        kernel = _kernel(x, x)
+        within += (kernel.sum() - kernel.trace()) / (len(x) * (len(x) - 1))  # off the diagonal
+    return float(within - 2 * _kernel(a, b).mean())
 
 
 def density_and_coverage(
     generated: Tensor, real: Tensor, k: int = NEIGHBOURS
 ) -> tuple[float, float]:
-    """Density and coverage of generated features (N, D) over real ones (M, D) (Naeem et al. 2020, eqs. 3 and 4).
+    """Density and coverage of generated features (N, D) among real ones (M, D).
 
-    Around each real clip lies a ball that reaches to its k-th nearest real neighbour. Density: in how many balls
-    a generated clip lies, over k; 1 where both are alike. Coverage: the share of balls with a generated clip in
-    them. With fewer than k + 1 real clips the farthest neighbour is taken.
+    Each real clip has a ball that reaches to its k-th nearest real neighbour, or to the farthest.
+    Density: the mean number of balls that a generated clip lies in, over k; 1 where both are alike.
+    Coverage: the share of balls that hold a generated clip (Naeem et al. 2020, eqs. 3 and 4).
     """
-    inside = torch.cdist(generated.double(), real.double()) <= _reach(real.double(), k)  # (N, M)
-    return float(inside.sum()) / (min(k, len(real) - 1) * len(generated)), float(
-        inside.any(dim=0).double().mean()
-    )
+    generated, real = generated.double(), real.double()
+    k = min(k, len(real) - 1)
+    reach = torch.cdist(real, real).kthvalue(k + 1, dim=1).values  # (M,): the first is itself
+    inside = torch.cdist(generated, real) <= reach  # (N, M)
+    density = float(inside.sum()) / (k * len(generated))
+    return density, float(inside.any(dim=0).double().mean())
 
 
 def spread_within(x: Tensor, labels: Tensor) -> float:
-    """Mean distance between two different rows (N, D) of one class, averaged over classes; labels (N,).
+    """Mean distance of two different rows (N, ...) of a class, averaged over classes; labels (N,).
 
-    0 where every class is one sound; NaN where no class has two.
+    0 where all sounds of a class are one; NaN where no class has two.
     """
     groups = [x[labels == label] for label in labels.unique() if int((labels == label).sum()) > 1]
     means = [torch.pdist(group.flatten(1).float()).mean() for group in groups]
@@ -65,36 +68,28 @@ def spread_within(x: Tensor, labels: Tensor) -> float:
 
 
 def nearest_clips(generated: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
-    """For each of (N, ...) the nearest of (M, ...): root-mean-square difference (N,) and index (N,)."""
+    """Nearest of real (M, ...) to each generated (N, ...): RMS difference (N,) and row (N,)."""
     distances = torch.cdist(generated.flatten(1).float(), real.flatten(1).float())  # (N, M)
     nearest, index = distances.min(dim=1)
     return nearest / generated[0].numel() ** 0.5, index
 
 
 def share_of_copies(nearest: Tensor, nearest_of_held_out: Tensor) -> float:
-    """Share of generated clips nearer to a training clip than all but the nearest hundredth of held-out clips.
+    """Share of generated clips that lie suspiciously near to a training clip.
 
-    Distances (N,) and (M,) of `nearest_clips`. 0.01 is what chance gives; near 1 the training set is repeated.
+    nearest (N,) and nearest_of_held_out (M,) are distances of `nearest_clips`. Near is below 99 %
+    of the latter: chance gives 0.01, a generator that repeats its training clips gives 1.
     """
     return float((nearest < torch.quantile(nearest_of_held_out, 0.01)).float().mean())
 
 
 def _kernel(a: Tensor, b: Tensor) -> Tensor:
-    return (a @ b.T / a.shape[1] + 1) ** 3
+    return (a @ b.T / a.shape[1] + 1) ** 3  # (N, M)
 
 
-def _mean_off_diagonal(kernel: Tensor) -> Tensor:
-    return (kernel.sum() - kernel.trace()) / (len(kernel) * (len(kernel) - 1))
-
-
-def _reach(real: Tensor, k: int) -> Tensor:
-    return (
-        torch.cdist(real, real).kthvalue(min(k, len(real) - 1) + 1, dim=1).values
-    )  # the first is itself, at 0
-
-
-def _check_sets(what: str, a: Tensor, b: Tensor) -> None:
+def _checked(what: str, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     if min(len(a), len(b)) < 2:
         raise ValueError(f"{what} needs two sets of at least 2 clips, got {len(a)} and {len(b)}")
     if not (torch.isfinite(a).all() and torch.isfinite(b).all()):
         raise ValueError(f"{what} needs features that are numbers: some sounds are not finite")
+    return a.double(), b.double()

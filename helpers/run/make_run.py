@@ -1,7 +1,6 @@
 """`make run`: the four notebooks, one after the other, into one run folder."""
 
 import argparse
-import logging
 import os
 import re
 import sys
@@ -16,121 +15,103 @@ from helpers.run.folder import RunFolder, open_run, resolve_source
 from helpers.run.settings import NOTEBOOKS
 from helpers.train.metrics_file import read_metrics
 
-QUIET = (
-    "Executing",
-    "Ending Cell",
-    "Input Notebook",
-    "Output Notebook",
-    "Working directory",
-    "<",
-    "VBox(",
-    "0.00s",
-)
+KERNEL_DIED = "the kernel died, often for want of memory"
 
 
 def main() -> int:
-    """Run the notebooks as the command line asks; 0 if all went well."""
-    arguments = _parse_arguments()
-    _stream_outputs()
+    """Execute the notebooks as the command line asks; 0 if all went well."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", default="kit", help="kit, a known name, a folder or an archive")
+    parser.add_argument("--minutes", type=float, help="of training, if not the notebook's own")
+    parser.add_argument("--preset", default="cpu")
+    parser.add_argument("--recipe", default="modern")
+    parser.add_argument("--run", default="", help="run folder; the default is named for the data")
+    asked = parser.parse_args()
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # else every kernel warns of its debugger
-    source, _ = resolve_source(arguments.data, use_drive=False)
-    run = open_run(
-        arguments.run or f"runs/{run_name(arguments.data, arguments.preset, arguments.recipe)}"
-    )
-    parameters = {
-        "01_data": {"data_source": source, "preset": arguments.preset, "recipe": arguments.recipe},
-        "03_train": {"minutes": arguments.minutes},
+    source, _ = resolve_source(asked.data, use_drive=False)
+    run = open_run(asked.run or f"runs/{run_name(asked.data, asked.preset, asked.recipe)}")
+    settings = {
+        "01_data": {"data_source": source, "preset": asked.preset, "recipe": asked.recipe},
+        "03_train": {} if asked.minutes is None else {"minutes": asked.minutes},
     }
     begun = time.monotonic()
-    for notebook in NOTEBOOKS:
-        if not _execute(notebook, run, parameters.get(notebook, {})):
-            return 1
+    if not all(_execute_aloud(name, run, settings.get(name, {})) for name in NOTEBOOKS):
+        return 1
     print(_summary(run, time.monotonic() - begun))
     return 0
 
 
 def run_name(data: str, preset: str, recipe: str) -> str:
-    """The run folder's name: demo for the built-in kit, else that of the data; what is not default is added."""
+    """The name of the run folder: demo for the built-in kit, else that of the data.
+
+    A preset and a recipe that are not the default are added.
+
+    >>> run_name("/data/rain.zip", "cpu", "baseline")
+    'rain-baseline'
+    """
     stem = re.sub(r"(\.(zip|tar|tgz|gz|bz2|xz))+$", "", Path(data).name, flags=re.IGNORECASE)
     parts = ["demo" if data == "kit" else stem or "run"]
     return "-".join(parts + [preset] * (preset != "cpu") + [recipe] * (recipe != "modern"))
 
 
-def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", default="kit", help="kit, a known name, a folder or an archive")
-    parser.add_argument("--minutes", type=float, default=5.0, help="of training")
-    parser.add_argument("--preset", default="cpu")
-    parser.add_argument("--recipe", default="modern")
-    parser.add_argument("--run", default="", help="run folder; the default is named for the data")
-    return parser.parse_args()
+def execute(notebook: str, run: RunFolder, settings: dict, **streams) -> str:
+    """Execute a notebook with these settings, its copy with all outputs in run.notebooks.
+
+    streams may name a stdout_file and a stderr_file, which get what cells print, as they print it.
+    Returns "" if it ended well, else why it did not: the error of a cell, or KERNEL_DIED if the
+    process that executed it ended. Raises KeyboardInterrupt if a person stopped it.
+    """
+    run.notebooks.mkdir(parents=True, exist_ok=True)
+    try:
+        papermill.execute_notebook(
+            PROJECT / "notebooks" / f"{notebook}.ipynb",
+            run.notebooks / f"{notebook}.ipynb",
+            {"run_dir": str(run.root), **settings},
+            cwd=PROJECT / "notebooks",
+            progress_bar=False,
+            **streams,
+        )
+    except papermill.PapermillExecutionError as error:
+        return f"{error.ename}: {error.evalue}"
+    except DeadKernelError:
+        return KERNEL_DIED
+    return ""
 
 
-def _execute(notebook: str, run: RunFolder, parameters: dict) -> bool:
-    source, target = (
-        PROJECT / "notebooks" / f"{notebook}.ipynb",
-        run.notebooks / f"{notebook}.ipynb",
-    )
-    target.parent.mkdir(parents=True, exist_ok=True)
+def _execute_aloud(notebook: str, run: RunFolder, settings: dict) -> bool:
+    """Execute a notebook and print its outputs as they come; False if it did not end well."""
     print(f"\n== {notebook}", flush=True)
     begun = time.monotonic()
     try:
-        papermill.execute_notebook(
-            source,
-            target,
-            {"run_dir": str(run.root), **parameters},
-            cwd=PROJECT / "notebooks",
-            log_output=True,
-            progress_bar=False,
-        )
-    except papermill.PapermillExecutionError as error:
-        print(
-            f"\n{notebook} stopped: {error.ename}: {error.evalue}\nThe notebook so far: {target}",
-            file=sys.stderr,
-        )
-        return False
-    except (DeadKernelError, KeyboardInterrupt):
-        print(
-            f"\n{notebook} was ended from outside. Run the same command again: it goes on from {run.root}",
-            file=sys.stderr,
-        )
-        return False
-    print(f"== {notebook} took {time.monotonic() - begun:.0f} s", flush=True)
-    return True
-
-
-def _stream_outputs() -> None:
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    handler.addFilter(
-        lambda record: bool(_message(record)) and not _message(record).startswith(QUIET)
-    )
-    logger = logging.getLogger("papermill")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
-
-
-def _message(record: logging.LogRecord) -> str:
-    return record.getMessage().strip()
+        problem = execute(notebook, run, settings, stdout_file=sys.stdout, stderr_file=sys.stdout)
+    except KeyboardInterrupt:
+        problem = KERNEL_DIED  # the advice is the same
+    if problem == KERNEL_DIED:
+        advice = f"Run the same command again: it goes on from {run.root}"
+        print(f"\n{notebook} was ended from outside. {advice}", file=sys.stderr)
+    elif problem:
+        so_far = run.notebooks / f"{notebook}.ipynb"
+        print(f"\n{notebook} stopped: {problem}\nThe notebook so far: {so_far}", file=sys.stderr)
+    else:
+        print(f"== {notebook} took {time.monotonic() - begun:.0f} s", flush=True)
+    return not problem
 
 
 def _summary(run: RunFolder, seconds: float) -> str:
     lines = [f"\ndone in {seconds / 60:.1f} minutes: {run.root}"]
-    quality = read_metrics(run.metrics, "quality")
-    if quality:
-        last = quality[-1]
-        lines.append(
-            f"  accuracy of generated sounds {last['accuracy']:.2f} (real {last['accuracy_real']:.2f}), "
-            f"Fréchet distance {last['frechet']:.2f} (real {last['frechet_real']:.2f})"
+    for quality in read_metrics(run.metrics, "quality")[-1:]:
+        accuracy, frechet = (
+            f"{quality[name]:.2f} (real {quality[f'{name}_real']:.2f})"
+            for name in ("accuracy", "frechet")
         )
-    for folder, content in (
-        (run.sounds, "generated WAVs by class"),
-        (run.pictures, "pictures"),
-        (run.metrics, "losses and figures"),
-        (run.notebooks, "the executed notebooks"),
-    ):
-        lines.append(f"  {folder.relative_to(run.root)!s:<16} {content}")
+        lines.append(f"  accuracy of generated sounds {accuracy}, Fréchet distance {frechet}")
+    contents = {
+        run.sounds: "generated WAVs by class",
+        run.pictures: "pictures",
+        run.metrics: "losses and figures",
+        run.notebooks: "the executed notebooks",
+    }
+    lines += [f"  {path.relative_to(run.root)!s:<16} {what}" for path, what in contents.items()]
     return "\n".join(lines)
 
 

@@ -1,68 +1,67 @@
-"""What the notebooks can be told: each parameter's kind and range, checked before anything runs."""
+"""The settings of each notebook: their kinds and ranges, checked before anything runs.
+
+Papermill calls them parameters. They are the variables of the cell with the tag `parameters`.
+"""
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-from helpers.config import AUDIO_LIMITS, PRESETS, RECIPES, ConfigError
+from helpers.config import AUDIO_LIMITS, LARGEST_BATCH, PRECISIONS, PRESETS, RECIPES, ConfigError
 from helpers.sound.inversion import METHODS
 
 INJECTED = "# Parameters"  # the first line of the cell that papermill adds
-MOST = 10**9
+HINT_BOOL = " With papermill write True or False, with a capital."
+HINT_NUMBER = " With papermill write a plain number: 0.0001 or 1.0e-4; 1e-4 is read as text."
 
 
 class SettingError(ConfigError):
-    """A parameter that does not exist, has the wrong kind, or is out of range."""
+    """A setting that does not exist, has the wrong kind, or is out of range."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """One parameter: its kind, and its range or choices."""
+    """One setting: its kind, and its range or choices."""
 
     kind: type
     low: float = 0
-    high: float = MOST
+    high: float = 10**9
     choices: tuple[str, ...] = ()
 
     def check(self, name: str, value):
         """The value in its kind; SettingError says what was expected and what came."""
         if self.kind is bool:
-            return self._require(isinstance(value, bool), name, value, "True or False")
-        if self.kind is str:
-            allowed = f"one of {', '.join(self.choices)}" if self.choices else "text in quotes"
+            fits, expected = isinstance(value, bool), "True or False"
+        elif self.kind is str:
             fits = isinstance(value, str) and (not self.choices or value in self.choices)
-            return self._require(fits, name, value, allowed)
-        numeric = isinstance(value, (int, float) if self.kind is float else int) and not isinstance(
-            value, bool
-        )
-        words = f"a {'whole ' if self.kind is int else ''}number from {self.low:g} to {self.high:g}"
-        return self.kind(
-            self._require(numeric and self.low <= value <= self.high, name, value, words)
-        )
-
-    def _require(self, fits: bool, name: str, value, expected: str):
+            expected = f"one of {', '.join(self.choices)}" if self.choices else "text in quotes"
+        else:
+            numbers = (int, float) if self.kind is float else int
+            is_number = isinstance(value, numbers) and not isinstance(value, bool)
+            fits = is_number and self.low <= value <= self.high
+            whole = "whole " if self.kind is int else ""
+            expected = f"a {whole}number from {self.low:g} to {self.high:g}"
         if fits:
-            return value
+            return self.kind(value)
         hint = ""
-        if isinstance(value, str) and self.kind is bool:
-            hint = " With papermill write True or False, with a capital."
-        elif isinstance(value, str) and self.kind in (int, float):
-            hint = " With papermill write a plain number: 0.0001 or 1.0e-4; 1e-4 is read as text."
-        raise SettingError(
-            f"parameter {name} must be {expected}; got {type(value).__name__} {value!r}.{hint}"
-        )
+        if isinstance(value, str) and self.kind is not str:
+            hint = HINT_BOOL if self.kind is bool else HINT_NUMBER
+        came = f"{type(value).__name__} {value!r}"
+        raise SettingError(f"parameter {name} must be {expected}; got {came}.{hint}")
 
 
 COMMON = {"run_dir": Setting(str), "use_drive": Setting(bool)}
 SEED = Setting(int, high=2**31 - 1)
+LEARNING_STEPS = Setting(int, low=1, high=100_000)  # of the judge; few suffice to try things out
+INTERVAL = Setting(float, low=0.01, high=10_000)  # minutes
 NOTEBOOKS: dict[str, dict[str, Setting]] = {
     "01_data": {
         **COMMON,
         "data_source": Setting(str),
         "preset": Setting(str, choices=tuple(PRESETS)),
         "recipe": Setting(str, choices=tuple(RECIPES)),
-        **{name: Setting(int, high=most) for name, most in AUDIO_LIMITS.items()},
+        **{name: Setting(int, high=most) for name, most in AUDIO_LIMITS.items()},  # 0: the preset's
         "slice_long": Setting(bool),
         "max_clips_per_class": Setting(int),
         "holdout": Setting(str),
@@ -76,13 +75,13 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "minutes": Setting(float, high=100_000),
         "epochs": Setting(int),
         "steps": Setting(int),
-        "batch_size": Setting(int, high=4_096),
-        "learning_rate": Setting(float, high=0.1),
-        "precision": Setting(str, choices=("auto", "fp32", "bf16", "fp16")),
-        "checkpoint_minutes": Setting(float, low=0.01, high=10_000),
-        "sample_minutes": Setting(float, low=0.01, high=10_000),
-        "judge_steps": Setting(int, low=1, high=100_000),
-        "num_processes": Setting(int, 1, 1_024),
+        "batch_size": Setting(int, high=LARGEST_BATCH),  # 0: the recipe's
+        "learning_rate": Setting(float, high=0.1),  # 0: the recipe's
+        "precision": Setting(str, choices=PRECISIONS),
+        "checkpoint_minutes": INTERVAL,
+        "sample_minutes": INTERVAL,
+        "judge_steps": LEARNING_STEPS,
+        "num_processes": Setting(int, low=1, high=1_024),
         "restart": Setting(bool),
     },
     "04_listen": {
@@ -93,34 +92,27 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "inversion": Setting(str, choices=METHODS),
         "griffin_lim_iterations": Setting(int, low=1, high=1_000),
         "trim_silence": Setting(bool),
-        "judge_steps": Setting(int, low=1, high=100_000),
+        "judge_steps": LEARNING_STEPS,
     },
 }
 
 
 def read_settings(notebook: str, variables: Mapping) -> SimpleNamespace:
-    """The checked parameters of a notebook from its variables, `globals()`, where `In` lists its executed cells.
+    """The checked settings of a notebook from its variables, as in read_settings("…", globals()).
 
-    Raises SettingError for an injected name the notebook does not have, a wrong kind, or a value out of range.
+    The variable `In`, if there is one, lists the cells that were executed. Raises SettingError for
+    a name that papermill set and the notebook does not have, a wrong kind, or a value out of range.
     """
-    known = NOTEBOOKS[notebook]
-    unknown = sorted(_injected_names(variables.get("In", ())) - set(known))
+    known, injected = NOTEBOOKS[notebook], set()
+    for cell in variables.get("In", ()):
+        if cell.lstrip().startswith(INJECTED):
+            nodes = [node for node in ast.parse(cell).body if isinstance(node, ast.Assign)]
+            targets = [target for node in nodes for target in node.targets]
+            injected |= {target.id for target in targets if isinstance(target, ast.Name)}
+    unknown = ", ".join(sorted(injected - known.keys()))
     if unknown:
         raise SettingError(
-            f"{notebook} has no parameter {', '.join(unknown)}; it has {', '.join(known)}. Nothing was run."
+            f"{notebook} has no parameter {unknown}; it has {', '.join(known)}. Nothing was run."
         )
-    return SimpleNamespace(
-        **{name: parameter.check(name, variables[name]) for name, parameter in known.items()}
-    )
-
-
-def _injected_names(history: Sequence[str]) -> set[str]:
-    cells = [cell for cell in history if cell.lstrip().startswith(INJECTED)]
-    targets = [
-        t
-        for cell in cells
-        for node in ast.parse(cell).body
-        if isinstance(node, ast.Assign)
-        for t in node.targets
-    ]
-    return {target.id for target in targets if isinstance(target, ast.Name)}
+    checked = {name: setting.check(name, variables[name]) for name, setting in known.items()}
+    return SimpleNamespace(**checked)

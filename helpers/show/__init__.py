@@ -1,0 +1,5 @@
+"""What a notebook shows: pictures, tables, players and panels.
+
+Read in this order: `plots` (figures and tables), `audio_player` (one sound), `fixed_batch` (how
+training goes), `panels` (buttons and sliders; the only module that knows ipywidgets).
+"""

@@ -1,6 +1,6 @@
-"""The panels of 04_listen, from widgets that ipywidgets 7.7 and 8 both have."""
+"""Panels of buttons and sliders for 04_listen; they work with ipywidgets 7.7 and 8."""
 
-import ipywidgets
+import ipywidgets as widgets
 import numpy as np
 import torch
 from IPython.display import display
@@ -19,15 +19,15 @@ def sound_panel(
     inverter: MelInverter,
     seed: int = 0,
     truncation: float = NO_TRUNCATION,
-) -> ipywidgets.VBox:
-    """Class, seed, truncation and a button that generates, draws and plays one sound."""
-    names = [(printable(name), index) for index, name in enumerate(generator.classes)]
-    class_choice = ipywidgets.Dropdown(options=names, value=0, description="class")
-    seed_choice = ipywidgets.BoundedIntText(value=seed, min=0, max=2**31 - 1, description="seed")
-    truncation_choice = ipywidgets.FloatSlider(
+) -> widgets.VBox:
+    """Fields for class, seed and truncation, and a button that makes, draws and plays a sound."""
+    names = [(printable(name), label) for label, name in enumerate(generator.classes)]
+    class_choice = widgets.Dropdown(options=names, value=0, description="class")
+    seed_choice = widgets.BoundedIntText(value=seed, min=0, max=2**31 - 1, description="seed")
+    truncation_choice = widgets.FloatSlider(
         value=truncation, min=0.1, max=NO_TRUNCATION, step=0.1, description="truncation"
     )
-    button, output = ipywidgets.Button(description="Generate", icon="play"), ipywidgets.Output()
+    button, output = widgets.Button(description="Generate", icon="play"), widgets.Output()
 
     def generate(_) -> None:
         z = draw_latents(1, generator.model.z_dim, seed_choice.value, truncation_choice.value)
@@ -41,30 +41,22 @@ def sound_panel(
         seed_choice.value += 1
 
     button.on_click(generate)
-    return ipywidgets.VBox(
-        [
-            ipywidgets.HBox([class_choice, seed_choice]),
-            ipywidgets.HBox([truncation_choice, button]),
-            output,
-        ]
-    )
+    rows = [class_choice, seed_choice], [truncation_choice, button]
+    return widgets.VBox([*map(widgets.HBox, rows), output])
 
 
-def compare_panel(waveforms: dict[str, np.ndarray], audio: AudioConfig) -> ipywidgets.VBox:
-    """A button for each of some waveforms (clip_samples,), by name: the chosen one is drawn and played."""
-    choice, output = ipywidgets.ToggleButtons(options=list(waveforms)), ipywidgets.Output()
+def compare_panel(waveforms: dict[str, np.ndarray], audio: AudioConfig) -> widgets.VBox:
+    """A button for each name of waveforms (clip_samples,): the chosen one is drawn and played."""
+    choice, output = widgets.ToggleButtons(options=list(waveforms)), widgets.Output()
 
     def show(_) -> None:
         waveform = waveforms[choice.value]
+        log_mel = MelExtractor(audio)(torch.from_numpy(waveform)[None])  # (1, n_mels, n_frames)
         output.clear_output(wait=True)
         with output:
-            display(
-                spectrogram_grid(
-                    MelExtractor(audio)(torch.from_numpy(waveform)[None]), audio, [choice.value]
-                )
-            )
+            display(spectrogram_grid(log_mel, audio, [choice.value]))
             display(player(waveform, audio.sample_rate))
 
     choice.observe(show, names="value")
     show(None)
-    return ipywidgets.VBox([choice, output])
+    return widgets.VBox([choice, output])

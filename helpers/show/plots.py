@@ -1,4 +1,4 @@
-"""Figures and tables: spectrograms in seconds, hertz and decibels; curves; the audit."""
+"""Figures and tables: spectrograms in seconds, hertz and decibels; curves; bars."""
 
 import html
 import math
@@ -15,141 +15,94 @@ from helpers.sound.audio_files import level_db
 from helpers.sound.mel import mel_filterbank
 
 SHOWN_RANGE_DB = 80
-LARGEST_DIFFERENCE_DB = 10
+MAX_DIFFERENCE_DB = 10
 HERTZ_TICKS = (100, 300, 1_000, 3_000, 10_000)
-LARGEST_SIDE_INCHES = 40
-REPLACED = "\N{REPLACEMENT CHARACTER}"
-
-
-def to_db(compressed, audio: AudioConfig) -> np.ndarray:
-    """Compressed mels of any shape to decibels."""
-    values = np.asarray(compressed, dtype=np.float64)
-    magnitude = np.exp(values) if audio.compression == "log" else np.expm1(np.maximum(values, 0))
-    return 20 / audio.power * np.log10(np.maximum(magnitude, audio.floor**audio.power))
+MAX_SIDE_INCHES = 40
+LOSSES = {
+    "loss_d": "discriminator",
+    "loss_g": "generator",
+    "loss_class": "class of real clips",
+    "r1": "R1 penalty",
+}
 
 
 def spectrogram_grid(
-    compressed, audio: AudioConfig, titles: Sequence[str] = (), n_columns: int = 4, title: str = ""
+    log_mels, audio: AudioConfig, titles: Sequence[str] = (), n_columns: int = 4, title: str = ""
 ) -> Figure:
-    """Compressed mels (N, n_mels, n_frames) side by side with shared limits; titles, up to N."""
-    decibels = to_db(compressed, audio)
-    n_columns = min(n_columns, max(1, len(decibels)))
-    n_rows = max(1, math.ceil(len(decibels) / n_columns))
-    width, height = (
-        min(LARGEST_SIDE_INCHES, 2.3 * n_columns + 1),
-        min(LARGEST_SIDE_INCHES, 1.7 * n_rows + 0.6),
-    )
-    figure, axes = plt.subplots(
-        n_rows,
-        n_columns,
-        figsize=(width, height),
-        squeeze=False,
-        sharex=True,
-        sharey=True,
-        layout="constrained",
-    )
-    top = float(decibels.max(initial=-SHOWN_RANGE_DB))
-    image = None
-    for index, axis in enumerate(axes.flat):
-        if index >= len(decibels):
-            axis.set_axis_off()
-            continue
-        image = _draw(axis, decibels[index], audio, top)
-        if index < len(titles):
-            axis.set_title(printable(titles[index]), fontsize=9, parse_math=False)
-    if image is not None:
-        figure.colorbar(image, ax=axes, label="dB", shrink=min(1.0, 3 / n_rows))
-    figure.supxlabel("time (s)", fontsize=9)
-    figure.supylabel("frequency (Hz)", fontsize=9)
-    figure.suptitle(printable(title), parse_math=False)
-    return _finished(figure)
+    """Log-mels (N, n_mels, n_frames) side by side, with one range of decibels; titles: up to N.
+
+    >>> figure = spectrogram_grid(log_mels, audio, ["dog", "rain"], title="of each class one")
+    """
+    decibels = _to_db(log_mels, audio)
+    return _grid(decibels, audio, titles, n_columns, title, _shown_range(decibels))
 
 
 def difference_grid(copies, original, audio: AudioConfig, titles: Sequence[str]) -> Figure:
-    """Compressed mels (N, n_mels, n_frames) less one (n_mels, n_frames), in decibels: red is too much."""
-    differences = to_db(copies, audio) - to_db(original, audio)
-    figure, axes = plt.subplots(
-        1, len(copies), figsize=(2.3 * len(copies) + 1, 2.3), sharey=True, layout="constrained"
-    )
-    for axis, difference, title in zip(np.atleast_1d(axes), differences, titles, strict=True):
-        image = _draw(axis, difference, audio, 0.0)
-        image.set(cmap="coolwarm", clim=(-LARGEST_DIFFERENCE_DB, LARGEST_DIFFERENCE_DB))
-        axis.set_title(printable(title), fontsize=9, parse_math=False)
-    figure.colorbar(image, ax=axes, label="dB")
-    figure.supxlabel("time (s)", fontsize=9)
-    figure.supylabel("frequency (Hz)", fontsize=9)
-    return _finished(figure)
+    """Log-mels (N, n_mels, n_frames) less one (n_mels, n_frames), in decibels: red is too much."""
+    differences = _to_db(copies, audio) - _to_db(original, audio)
+    limits = (-MAX_DIFFERENCE_DB, MAX_DIFFERENCE_DB)
+    return _grid(differences, audio, titles, len(copies), "", limits, "coolwarm")
 
 
-def waveform_and_mel(
-    waveform: np.ndarray, compressed, audio: AudioConfig, title: str = ""
-) -> Figure:
-    """One clip as a waveform (n,) above its compressed mel (n_mels, n_frames)."""
-    figure, (above, below) = plt.subplots(
-        2, 1, figsize=(7, 4.2), layout="constrained", height_ratios=(1, 2), sharex=True
-    )
+def waveform_and_mel(waveform: np.ndarray, log_mel, audio: AudioConfig, title: str = "") -> Figure:
+    """One clip as a waveform (n,) above its log-mel (n_mels, n_frames)."""
+    figure, (above, below) = _subplots(2, figsize=(7, 4.2), height_ratios=(1, 2), sharex=True)
     above.plot(np.arange(len(waveform)) / audio.sample_rate, waveform, linewidth=0.5)
     above.set(ylabel="amplitude", ylim=(-1, 1))
     above.set_title(printable(f"{title}  ({level_db(waveform):.1f} dB RMS)"), parse_math=False)
-    decibels = to_db(compressed, audio)
-    figure.colorbar(_draw(below, decibels, audio, float(decibels.max())), ax=below, label="dB")
+    decibels = _to_db(log_mel, audio)
+    image = _draw(below, decibels, audio, _shown_range(decibels))
+    figure.colorbar(image, ax=below, label="dB")
     below.set(xlabel="time (s)", ylabel="frequency (Hz)")
-    return _finished(figure)
+    return figure
 
 
 def loss_curves(lines: Sequence[dict]) -> Figure:
-    """Both players' losses and the penalty over steps, from the run's training lines."""
-    figure, axis = plt.subplots(figsize=(7, 3), layout="constrained")
-    for name, label in (
-        ("loss_d", "discriminator"),
-        ("loss_g", "generator"),
-        ("loss_class", "class of real clips"),
-        ("r1", "R1 penalty"),
-    ):
+    """Both players' losses and the penalty over steps, from the run's lines of training."""
+    figure, axis = _subplots(figsize=(7, 3))
+    for name, label in LOSSES.items():
         points = [(line["step"], line[name]) for line in lines if name in line]
         if points:
             axis.plot(*zip(*points, strict=True), marker=".", label=label)
-    axis.axhline(
-        2 * math.log(2), color="grey", linestyle=":", label="discriminator can tell nothing"
-    )
+    nothing = 2 * math.log(2)
+    axis.axhline(nothing, color="grey", linestyle=":", label="discriminator can tell nothing")
     axis.set(xlabel="step", ylabel="loss (nats)")
     axis.legend(fontsize=8)
-    return _finished(figure)
+    return figure
 
 
 def progress_curves(lines: Sequence[dict]) -> Figure:
     """Accuracy and Fréchet distance over minutes, from the run's lines of progress."""
-    figure, (above, below) = plt.subplots(2, 1, figsize=(7, 4), layout="constrained", sharex=True)
+    figure, (above, below) = _subplots(2, figsize=(7, 4), sharex=True)
     minutes = [line["minutes"] for line in lines]
     above.plot(minutes, [line["accuracy"] for line in lines], marker=".")
     above.set(ylabel="accuracy", ylim=(0, 1.02))
     below.plot(minutes, [line["frechet"] for line in lines], marker=".", color="C1")
     below.set(ylabel="Fréchet distance", yscale="log", xlabel="minutes of training")
-    return _finished(figure)
+    return figure
 
 
 def class_balance(names: Sequence[str], n_train: Sequence[int], n_test: Sequence[int]) -> Figure:
-    """Clips per class, training and held out."""
-    figure, axis = plt.subplots(figsize=(7, 0.6 + 0.28 * len(names)), layout="constrained")
-    axis.barh(range(len(names)), n_train, label="training")
-    axis.barh(range(len(names)), n_test, left=n_train, label="held out")
-    axis.set_yticks(range(len(names)), [printable(name) for name in names], parse_math=False)
+    """Clips of each class, for training and held out."""
+    figure, axis = _subplots(figsize=(7, 0.6 + 0.28 * len(names)))
+    places = range(len(names))
+    axis.barh(places, n_train, label="training")
+    axis.barh(places, n_test, left=n_train, label="held out")
+    axis.set_yticks(places, [printable(name) for name in names], parse_math=False)
     axis.invert_yaxis()
     axis.set_xlabel("clips")
     axis.legend(fontsize=8)
-    return _finished(figure)
+    return figure
 
 
 def table(rows: Sequence[dict], caption: str = "", most: int = 200) -> HTML:
-    """Dictionaries as an HTML table, every text escaped; rows beyond `most` are counted, not shown."""
+    """Dictionaries as an HTML table, every text escaped; rows beyond `most` are only counted."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    head = "".join(f"<th>{_escaped(name)}</th>" for name in names)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{_escaped(row.get(name, ''))}</td>" for name in names) + "</tr>"
-        for row in rows[:most]
-    )
+    lines = [[_cell(row.get(name, "")) for name in names] for row in rows[:most]]
+    head = "".join(f"<th>{_cell(name)}</th>" for name in names)
+    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in line)}</tr>" for line in lines)
     more = f"<p>and {len(rows) - most} more</p>" if len(rows) > most else ""
-    return HTML(f"<p>{_escaped(caption)}</p><table><tr>{head}</tr>{body}</table>{more}")
+    return HTML(f"<p>{_cell(caption)}</p><table><tr>{head}</tr>{body}</table>{more}")
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
@@ -160,39 +113,63 @@ def save_figure(figure: Figure, path: Path) -> Path:
 
 
 def printable(text: str) -> str:
-    """A text that any font and encoding can take: broken characters and control characters replaced."""
+    """A text that any font and encoding can take: broken and control characters are replaced."""
     whole = text.encode("utf-8", "replace").decode("utf-8")
-    return "".join(c if c.isprintable() or c == "\n" else REPLACED for c in whole)
-
-
-def _draw(axis, decibels: np.ndarray, audio: AudioConfig, top: float):
-    extent = (0, audio.n_frames * audio.hop_length / audio.sample_rate, 0, audio.n_mels)
-    ticks = [f for f in HERTZ_TICKS if audio.f_min_hz < f < audio.f_max_hz]
-    axis.set_yticks([_mel_bin(f, audio) for f in ticks], [f"{f:g}" for f in ticks], fontsize=7)
-    axis.tick_params(axis="x", labelsize=7)
-    return axis.imshow(
-        decibels,
-        origin="lower",
-        aspect="auto",
-        extent=extent,
-        cmap="magma",
-        vmin=top - SHOWN_RANGE_DB,
-        vmax=top,
+    return "".join(
+        c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in whole
     )
 
 
-def _mel_bin(frequency_hz: float, audio: AudioConfig) -> float:
-    """Where a frequency lies on the axis of mel bins: between the centres of its neighbours."""
-    bins = np.arange(audio.n_mels) + 0.5
-    bank = mel_filterbank(audio).numpy()  # (n_freqs, n_mels)
-    centres_hz = np.linspace(0, audio.sample_rate / 2, audio.n_freqs) @ bank / bank.sum(axis=0)
-    return float(np.interp(frequency_hz, centres_hz, bins))
+def _subplots(*shape: int, **options) -> tuple[Figure, plt.Axes | np.ndarray]:
+    """As plt.subplots; the figure is closed, so that only the cell that returns it shows it."""
+    figure, axes = plt.subplots(*shape, layout="constrained", **options)
+    plt.close(figure)
+    return figure, axes
 
 
-def _finished(figure: Figure) -> Figure:
-    plt.close(figure)  # shown by the cell that returns it, once
+def _grid(decibels, audio: AudioConfig, titles, n_columns: int, title: str, *colours) -> Figure:
+    n_columns = min(n_columns, max(1, len(decibels)))
+    n_rows = max(1, math.ceil(len(decibels) / n_columns))
+    size = [min(MAX_SIDE_INCHES, side) for side in (2.3 * n_columns + 1, 1.7 * n_rows + 0.6)]
+    options = {"figsize": size, "squeeze": False, "sharex": True, "sharey": True}
+    figure, axes = _subplots(n_rows, n_columns, **options)
+    for axis in axes.flat[len(decibels) :]:
+        axis.set_axis_off()
+    for axis, picture in zip(axes.flat, decibels, strict=False):
+        image = _draw(axis, picture, audio, *colours)
+    for axis, name in zip(axes.flat, titles[: len(decibels)], strict=False):
+        axis.set_title(printable(name), fontsize=9, parse_math=False)
+    if len(decibels):
+        figure.colorbar(image, ax=axes, label="dB", shrink=min(1.0, 3 / n_rows))
+    figure.supxlabel("time (s)", fontsize=9)
+    figure.supylabel("frequency (Hz)", fontsize=9)
+    figure.suptitle(printable(title), parse_math=False)
     return figure
 
 
-def _escaped(value) -> str:
+def _draw(axis, decibels: np.ndarray, audio: AudioConfig, limits, cmap: str = "magma"):
+    """Draw one picture (n_mels, n_frames); the ticks stand at the mel bins of round frequencies."""
+    bank = mel_filterbank(audio).numpy()  # (n_freqs, n_mels)
+    centres_hz = np.linspace(0, audio.sample_rate / 2, audio.n_freqs) @ bank / bank.sum(axis=0)
+    ticks = [f for f in HERTZ_TICKS if audio.f_min_hz < f < audio.f_max_hz]
+    places = np.interp(ticks, centres_hz, np.arange(audio.n_mels) + 0.5)
+    axis.set_yticks(places, [f"{f:g}" for f in ticks], fontsize=7)
+    axis.tick_params(axis="x", labelsize=7)
+    extent = (0, audio.n_frames * audio.hop_length / audio.sample_rate, 0, audio.n_mels)
+    options = {"origin": "lower", "aspect": "auto", "extent": extent}
+    return axis.imshow(decibels, cmap=cmap, clim=limits, **options)
+
+
+def _to_db(log_mels, audio: AudioConfig) -> np.ndarray:
+    values = np.asarray(log_mels, dtype=np.float64)
+    magnitude = np.exp(values) if audio.compression == "log" else np.expm1(np.maximum(values, 0))
+    return 20 / audio.power * np.log10(np.maximum(magnitude, audio.floor**audio.power))
+
+
+def _shown_range(decibels: np.ndarray) -> tuple[float, float]:
+    top = float(decibels.max(initial=-SHOWN_RANGE_DB))
+    return top - SHOWN_RANGE_DB, top
+
+
+def _cell(value) -> str:
     return html.escape(printable(f"{value:.4g}" if isinstance(value, float) else str(value)))

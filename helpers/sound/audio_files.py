@@ -1,13 +1,13 @@
-"""Audio files and waveforms: read anything as mono at one rate, whole or in blocks, write WAV, level, silence."""
+"""Audio files and waveforms: read any file as mono at one rate, write WAV, measure, fit, trim."""
 
 import contextlib
 import io
 import math
 import os
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -16,20 +16,22 @@ import torchaudio
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 SILENT_DB = -200.0  # stands for minus infinity
+BLOCK_VALUES = 2**21  # values read at a time, all channels together: 8 MiB
+MIN_RATE, MAX_RATE = 1_000, 1_000_000  # hertz
+RATE_GRIDS = (1, 2, 5, 10, 50, 100)  # hertz, to which `nearby_rate` rounds
+MAX_FILTER_VALUES = 2**21  # of the filter that resamples
 TRIM_FADE_S = 0.005
-BLOCK_VALUES = 2**21  # read at a time, of all channels: 8 MiB
-LOWEST_RATE, HIGHEST_RATE = 1_000, 1_000_000
-RATE_GRIDS = (1, 2, 5, 10, 50, 100)  # hertz
-LARGEST_FILTER = 2**21  # numbers
+
+Blocks = Iterator[np.ndarray]  # the pieces (n,) of a mono waveform, in order
+_resampler = lru_cache(maxsize=32)(torchaudio.transforms.Resample)  # with its filter
 
 
 class AudioError(ValueError):
     """A file that cannot be used as audio; the message says why."""
 
 
-@dataclass(frozen=True)
-class SourceInfo:
-    """What a file was before it was read: its rate in hertz, its channels, its length in seconds."""
+class SourceInfo(NamedTuple):
+    """The header of a file: rate in hertz, number of channels, length in seconds."""
 
     sample_rate: int
     n_channels: int
@@ -37,203 +39,159 @@ class SourceInfo:
 
 
 def read_audio(path: Path, sample_rate: int) -> tuple[np.ndarray, SourceInfo]:
-    """Read any audio file as mono at `sample_rate`, whole.
+    """Read a whole audio file as mono at `sample_rate`.
 
-    Returns the waveform, float32 of shape (n_samples,) in about [-1, 1], and what the file was.
-    Raises AudioError if the file is empty, no audio, damaged, or holds values that are not finite.
+    Returns the waveform, float32 of shape (n_samples,) in about [-1, 1], and the file's header.
+    Raises AudioError if the file is empty, damaged, not audio, or holds NaN or infinite samples.
     """
     info, blocks = stream_audio(path, sample_rate)
     return np.concatenate(list(blocks)), info
 
 
 def read_clip(path: Path, sample_rate: int, start: int, n_samples: int) -> np.ndarray:
-    """n_samples from `start` of a file as mono at `sample_rate`, padded with silence; reads no further than needed.
+    """Read (n_samples,) from sample `start` on, as `read_audio` does, and no further than needed.
 
-    Raises AudioError as `read_audio` does.
+    Where the file ends before the clip does, silence follows.
     """
-    found, position = [], 0
+    pieces, position = [], 0
     for block in stream_audio(path, sample_rate)[1]:
-        found.append(block[max(0, start - position) :])
+        pieces.append(block[max(0, start - position) :])
         position += len(block)
         if position >= start + n_samples:
             break
-    return fit_length(np.concatenate(found), n_samples)
+    return fit_length(np.concatenate(pieces), n_samples)
 
 
-def stream_audio(path: Path, sample_rate: int) -> tuple[SourceInfo, Iterator[np.ndarray]]:
-    """What a file is by its header, and its waveform as mono at `sample_rate` in blocks (n,) of bounded size.
+def stream_audio(path: Path, sample_rate: int) -> tuple[SourceInfo, Blocks]:
+    """Read the header of a file; its waveform follows in blocks (n,), mono at `sample_rate`.
 
-    Raises AudioError as `read_audio` does, also while the blocks are read.
+    The blocks are bounded in size. Raises AudioError, here and while the blocks are read.
     """
     with _as_audio_error(path):
-        source = _open(path)
-    info = _info_of(source)
-    return info, resample_blocks(_read_blocks(path, source), info.sample_rate, sample_rate)
-
-
-def resample_blocks(
-    blocks: Iterable[np.ndarray], from_rate: int, to_rate: int
-) -> Iterator[np.ndarray]:
-    """The blocks (n,) of a waveform, resampled as `resample` does with the whole of it."""
-    from_rate = nearby_rate(from_rate, to_rate)
-    if from_rate == to_rate:
-        yield from blocks
-        return
-    step, n_out = (rate // math.gcd(from_rate, to_rate) for rate in (from_rate, to_rate))
-    context = step * (1 + math.ceil((_resampler(from_rate, to_rate).width + step) / step))
-    blocks = iter(blocks)
-    pending, n_before = (
-        next(blocks),
-        0,
-    )  # what is not resampled yet, after n_before samples of context
-    for block in blocks:
-        pending = np.concatenate([pending, block])
-        n_ready = max(0, len(pending) - n_before - context) // step * step
-        known = resample(pending[: n_before + n_ready + context], from_rate, to_rate)
-        first = n_before // step * n_out
-        yield known[first : first + n_ready // step * n_out]
-        kept = min(context, n_before + n_ready)
-        pending, n_before = pending[n_before + n_ready - kept :], kept
-    yield resample(pending, from_rate, to_rate)[n_before // step * n_out :]
+        source = soundfile.SoundFile(os.fsencode(path))  # as bytes: a name may be no valid UTF-8
+    rate = source.samplerate
+    if not MIN_RATE <= rate <= MAX_RATE:
+        source.close()
+        raise AudioError(f"has {rate} Hz: {MIN_RATE} to {MAX_RATE} are read")
+    info = SourceInfo(rate, source.channels, source.frames / rate)
+    return info, resample_blocks(_read_blocks(path, source), rate, sample_rate)
 
 
 def source_info(path: Path) -> SourceInfo:
-    """What a file is by its header; AudioError if it has none."""
-    with _as_audio_error(path), _open(path) as source:
-        return _info_of(source)
+    """Read the header of a file alone; raises AudioError if it has none."""
+    return stream_audio(path, MAX_RATE)[0]  # the file closes with the blocks that nobody reads
+
+
+def resample_blocks(blocks: Blocks, from_rate: int, to_rate: int) -> Blocks:
+    """Resample a waveform that comes in blocks (n,); joined, they equal `resample` of the whole."""
+    transform = _resampler(nearby_rate(from_rate, to_rate), to_rate)
+    if transform.orig_freq == to_rate:
+        yield from blocks
+        return
+    step = transform.orig_freq // transform.gcd  # samples that become n_out samples
+    n_out = to_rate // transform.gcd
+    context = step * (2 + math.ceil(transform.width / step))  # what the filter reaches
+    pending, done = next(blocks), 0  # `done` samples have been resampled and stay as context
+    for block in blocks:
+        pending = np.concatenate([pending, block])
+        ready = max(done, (len(pending) - context) // step * step)
+        resampled = resample(pending[: ready + context], from_rate, to_rate)
+        yield resampled[done // step * n_out : ready // step * n_out]
+        start = max(0, ready - context)
+        pending, done = pending[start:], ready - start
+    yield resample(pending, from_rate, to_rate)[done // step * n_out :]
 
 
 def resample(waveform: np.ndarray, from_rate: int, to_rate: int) -> np.ndarray:
-    """Band-limited resampling (torchaudio's windowed sinc) of a waveform (n_samples,).
-
-    A rate that has next to nothing in common with the other is taken for one that has, `nearby_rate`.
-    """
-    from_rate = nearby_rate(from_rate, to_rate)
-    if from_rate == to_rate:
-        return waveform
-    return _resampler(from_rate, to_rate)(torch.from_numpy(waveform)).numpy()
+    """Resample a waveform (n_samples,) by torchaudio's windowed sinc, from the `nearby_rate`."""
+    transform = _resampler(nearby_rate(from_rate, to_rate), to_rate)
+    return transform(torch.from_numpy(waveform)).numpy()
 
 
 def nearby_rate(from_rate: int, to_rate: int) -> int:
-    """The rate itself, or where the filter between the two would be huge the nearest that shares a larger divisor.
+    """Round `from_rate` until it shares a divisor with `to_rate` that keeps the filter small.
 
-    22 254 Hz to 16 000 would take 89 million numbers; 22 250 differs by a third of a cent.
+    22 254 Hz to 16 000 Hz would need 89 million values; 22 250 Hz differs by a third of a cent.
     """
-    rates = (round(from_rate / grid) * grid for grid in RATE_GRIDS)
-    small = (
-        rate for rate in rates if rate * to_rate // math.gcd(rate, to_rate) ** 2 <= LARGEST_FILTER
-    )
-    return next(small, round(from_rate / RATE_GRIDS[-1]) * RATE_GRIDS[-1])
+    for grid in RATE_GRIDS:
+        rate = round(from_rate / grid) * grid
+        if rate * to_rate // math.gcd(rate, to_rate) ** 2 <= MAX_FILTER_VALUES:
+            break
+    return rate
 
 
 def write_wav(path: Path, waveform, sample_rate: int) -> Path:
-    """Write a waveform (n_samples,) as 16-bit WAV; peaks above full scale are scaled down, never clipped.
+    """Write a waveform (n_samples,) as 16-bit WAV; peaks above full scale are scaled, not clipped.
 
     Raises OSError, and leaves no half of a file, if it cannot be written.
     """
     samples = np.nan_to_num(np.asarray(waveform, dtype=np.float32))
-    peak = float(np.abs(samples).max(initial=0.0))
-    if peak > 1.0:
-        samples = samples / peak
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    content = io.BytesIO()
+    samples = samples / max(1.0, float(np.abs(samples).max(initial=0.0)))
+    content = io.BytesIO()  # soundfile itself raises nothing where the disk is full
     soundfile.write(content, samples, sample_rate, subtype="PCM_16", format="WAV")
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        path.write_bytes(
-            content.getvalue()
-        )  # raises OSError where the disk is full, as soundfile does not
+        path.write_bytes(content.getvalue())
     except OSError as error:
         with contextlib.suppress(OSError):
-            path.unlink()  # half of a sound is none
+            path.unlink()
         raise OSError(error.errno, error.strerror, str(path)) from error
     return path
 
 
 def level_db(waveform: np.ndarray) -> float:
-    """RMS level of a waveform in decibels of full scale; SILENT_DB for digital silence."""
-    if len(waveform) == 0:
-        return SILENT_DB
-    rms = float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64))))
+    """RMS level of a waveform (n,) in decibels of full scale; SILENT_DB for digital silence."""
+    rms = float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64)))) if len(waveform) else 0.0
     return 20 * math.log10(rms) if rms > 0 else SILENT_DB
 
 
 def fit_length(waveform: np.ndarray, n_samples: int) -> np.ndarray:
-    """Crop at the end, or pad with silence, to exactly n_samples."""
-    if len(waveform) >= n_samples:
-        return waveform[:n_samples]
-    return np.pad(waveform, (0, n_samples - len(waveform)))
+    """Crop a waveform (n,) at its end, or pad it with silence, to (n_samples,)."""
+    return np.pad(waveform[:n_samples], (0, max(0, n_samples - len(waveform))))
 
 
 def trim_end(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-    """A waveform (n,) without the silence at its end, faded to it; one that is all silence is left as it is.
+    """Cut the silence off the end of a waveform (n,) and fade what is left to 0 over 5 ms.
 
-    Silence is what stays 60 dB below the peak, and what cannot be written in 16 bits.
+    Silence is what stays 60 dB below the peak, or below one step of 16 bits. A waveform with none
+    at its end, or with nothing else, comes back as it is.
     """
     threshold = max(1e-3 * float(np.abs(waveform).max(initial=0.0)), 1 / 32_768)
-    heard = np.flatnonzero(np.abs(waveform) > threshold)
+    audible = np.flatnonzero(np.abs(waveform) > threshold)
     n_fade = round(TRIM_FADE_S * sample_rate)
-    if not len(heard) or heard[-1] + n_fade >= len(waveform):
+    if not len(audible) or audible[-1] + n_fade >= len(waveform):
         return waveform
-    trimmed = waveform[: heard[-1] + n_fade].copy()
+    trimmed = waveform[: audible[-1] + n_fade].copy()
     trimmed[-n_fade:] *= np.linspace(1, 0, n_fade, dtype=waveform.dtype)
     return trimmed
 
 
-@lru_cache(maxsize=32)
-def _resampler(from_rate: int, to_rate: int) -> torchaudio.transforms.Resample:
-    return torchaudio.transforms.Resample(from_rate, to_rate)
-
-
-def _open(path: Path) -> soundfile.SoundFile:
-    """A file to be read; soundfile takes a name that is no valid UTF-8 as bytes only."""
-    source = soundfile.SoundFile(os.fsencode(path))
-    if not LOWEST_RATE <= source.samplerate <= HIGHEST_RATE:
-        source.close()
-        raise AudioError(f"has {source.samplerate} Hz: {LOWEST_RATE} to {HIGHEST_RATE} are read")
-    return source
-
-
-def _info_of(source: soundfile.SoundFile) -> SourceInfo:
-    return SourceInfo(source.samplerate, source.channels, source.frames / source.samplerate)
-
-
-def _read_blocks(path: Path, source: soundfile.SoundFile) -> Iterator[np.ndarray]:
-    """A file's samples as mono, float32, in blocks (n,)."""
-    n_read = 0
+def _read_blocks(path: Path, source: soundfile.SoundFile) -> Blocks:
+    """The samples of an open file as mono, float32, in blocks (n,); closes it at the end."""
+    n_frames = max(1, BLOCK_VALUES // source.channels)
+    is_empty = True
     with _as_audio_error(path), source:
-        while True:
-            block = source.read(
-                max(1, BLOCK_VALUES // source.channels), dtype="float32", always_2d=True
-            )
-            if not len(block):
-                break
+        while len(block := source.read(n_frames, dtype="float32", always_2d=True)):
             if not np.isfinite(block).all():
                 raise AudioError("holds samples that are not numbers (NaN or infinite)")
-            n_read += len(block)
-            yield (
-                block.mean(axis=1) if block.shape[1] > 1 else block[:, 0]
-            )  # (n, n_channels) to (n,)
-    if not n_read:
+            is_empty = False
+            yield block.mean(axis=1) if block.shape[1] > 1 else block[:, 0]  # (n, channels) to (n,)
+    if is_empty:
         raise AudioError("holds no samples")
 
 
 @contextlib.contextmanager
 def _as_audio_error(path: Path):
-    """What a file that cannot be read raises, as AudioError with the reason."""
+    """Turn what reading a file raises into an AudioError that says why."""
     try:
         yield
     except AudioError:
         raise
     except (soundfile.SoundFileError, OSError, RuntimeError, ValueError) as error:
-        raise AudioError(_reason(path, error)) from error
-
-
-def _reason(path: Path, error: Exception) -> str:
-    try:
-        size = path.stat().st_size
-    except OSError:
-        return f"cannot be opened ({error})"
-    return (
-        "is empty (0 bytes)" if size == 0 else f"is not readable as audio ({type(error).__name__})"
-    )
+        reason = f"is not readable as audio ({type(error).__name__})"
+        try:
+            if path.stat().st_size == 0:
+                reason = "is empty (0 bytes)"
+        except OSError:
+            reason = f"cannot be opened ({error})"
+        raise AudioError(reason) from error

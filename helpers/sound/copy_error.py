@@ -12,64 +12,47 @@ COPY_ERRORS = (
     "log-spectral distance",
     "multi-resolution distance",
 )
-FLOOR = 1e-3  # of a sound's loudest bin: 60 dB below it is silence
+FLOOR_SHARE = 1e-3  # of a sound's loudest bin: all below it, 60 dB down, counts as silence
 
 
 @torch.no_grad()
 def copy_errors(copies: Tensor, originals: Tensor, audio: AudioConfig) -> dict[str, float]:
-    """Each of COPY_ERRORS for waveforms (B, clip_samples) and what they are copies of, mean over B; 0 is a true copy.
+    """Each of COPY_ERRORS between waveforms (B, clip_samples), as the mean over B; 0 is perfect.
 
-    Log-mel error in nepers, log-spectral distance in decibels, the others as shares. Originals that are all silence
-    are left out: nothing can be a share of them. Raises ValueError if all are.
+    Log-mel error in nepers, log-spectral distance in decibels, the others as shares (the last by
+    Yamamoto et al. 2020, eq. 4-6). Silent originals are left out; ValueError if all are silent.
     """
-    heard = originals.abs().amax(dim=1) > 0
-    if not heard.any():
+    audible = originals.abs().amax(dim=1) > 0
+    if not audible.any():
         raise ValueError("every original is silent: there is nothing to be near to")
-    copies, originals, extractor = copies[heard], originals[heard], MelExtractor(audio)
-    pairs = [
-        _magnitudes(copies, originals, n_fft)
-        for n_fft in (audio.n_fft // 2, audio.n_fft, 2 * audio.n_fft)
-    ]
-    values = (
-        spectral_convergence(*pairs[1]),
-        (extractor(copies) - extractor(originals)).abs().mean(dim=(1, 2)),
-        log_spectral_distance(*pairs[1]),
-        sum(_distance(*pair) for pair in pairs) / len(pairs),
-    )
+    copies, originals, log_mel = copies[audible], originals[audible], MelExtractor(audio)
+    log_mel_error = (log_mel(copies) - log_mel(originals)).abs().mean(dim=(1, 2))
+    sizes = (audio.n_fft // 2, audio.n_fft, 2 * audio.n_fft)
+    pairs = [(_magnitudes(copies, n), _magnitudes(originals, n)) for n in sizes]
+    parts = [spectral_convergence(*p) + _log_difference(*p).abs().mean(dim=(1, 2)) for p in pairs]
+    distance = log_spectral_distance(*pairs[1])
+    values = (spectral_convergence(*pairs[1]), log_mel_error, distance, sum(parts) / len(parts))
     return {name: float(value.mean()) for name, value in zip(COPY_ERRORS, values, strict=True)}
 
 
-def spectral_convergence(found: Tensor, wanted: Tensor) -> Tensor:
-    """(B,) ‖found - wanted‖ / ‖wanted‖ of magnitudes (B, n_freqs, n_frames) (Arık et al. 2018, eq. 2)."""
-    return (found - wanted).flatten(1).norm(dim=1) / wanted.flatten(1).norm(dim=1)
+def spectral_convergence(copy: Tensor, original: Tensor) -> Tensor:
+    """(B,) ‖copy - original‖ / ‖original‖ of magnitudes (B, n_freqs, n_frames), Arık 2018 eq. 2."""
+    return (copy - original).flatten(1).norm(dim=1) / original.flatten(1).norm(dim=1)
 
 
-def log_spectral_distance(found: Tensor, wanted: Tensor) -> Tensor:
-    """(B,) decibels: root mean square over frequencies, mean over frames, of magnitudes (B, n_freqs, n_frames)."""
-    return (
-        20
-        * _log_difference(found, wanted).square().mean(dim=1).sqrt().mean(dim=1)
-        / torch.tensor(10.0).log()
-    )
+def log_spectral_distance(copy: Tensor, original: Tensor) -> Tensor:
+    """(B,) dB of magnitudes (B, n_freqs, n_frames): RMS over frequencies, mean over frames."""
+    nepers = _log_difference(copy, original).square().mean(dim=1).sqrt().mean(dim=1)
+    return 20 * nepers / torch.tensor(10.0).log()
 
 
-def _distance(found: Tensor, wanted: Tensor) -> Tensor:
-    """(B,) one resolution's part of the multi-resolution STFT distance (Yamamoto et al. 2020, eq. 4-6)."""
-    return spectral_convergence(found, wanted) + _log_difference(found, wanted).abs().mean(
-        dim=(1, 2)
-    )
+def _log_difference(copy: Tensor, original: Tensor) -> Tensor:
+    floor = FLOOR_SHARE * original.amax(dim=(1, 2), keepdim=True)
+    return copy.clamp_min(floor).log() - original.clamp_min(floor).log()
 
 
-def _log_difference(found: Tensor, wanted: Tensor) -> Tensor:
-    floor = FLOOR * wanted.amax(dim=(1, 2), keepdim=True)
-    return found.clamp_min(floor).log() - wanted.clamp_min(floor).log()
-
-
-def _magnitudes(copies: Tensor, originals: Tensor, n_fft: int) -> tuple[Tensor, Tensor]:
-    window = torch.hann_window(n_fft)
-    return tuple(
-        torch.stft(
-            x, n_fft, n_fft // 4, window=window, pad_mode="constant", return_complex=True
-        ).abs()
-        for x in (copies, originals)
-    )
+def _magnitudes(waveforms: Tensor, n_fft: int) -> Tensor:
+    """STFT magnitudes (B, n_fft // 2 + 1, n_frames) of waveforms (B, n)."""
+    window, hop = torch.hann_window(n_fft), n_fft // 4
+    z = torch.stft(waveforms, n_fft, hop, None, window, pad_mode="constant", return_complex=True)
+    return z.abs()

@@ -1,229 +1,225 @@
-"""A run on a drive that is slow, fills up and goes away: training works on a local copy, which is sent there."""
+"""A run on a drive that is slow, fills up and goes away: training works on a local copy.
 
+What is sent to the drive are files that never change. Each has a new name with its step and the
+start of its SHA-256. A reader takes the newest file whose content matches its name. An older file
+goes after a newer one was written and read back whole. So of each kind one is whole at any moment,
+however often the drive fails, and two machines on one run cannot damage each other's files.
+"""
+
+import os
 import uuid
 from pathlib import Path
 
-from helpers.files import (
-    SAMPLES_KEPT,
-    WrittenTwice,
-    drop,
-    read_if_there,
-    set_aside,
-    thin_out,
-    write_atomically,
-    write_in_place,
-)
+from helpers import files
+from helpers.files import RunFiles, StampedFile
 from helpers.gan.generator_file import is_whole_generator
-from helpers.train.checkpoints import (
-    UNREADABLE,
-    Saved,
-    empty_note,
-    is_whole,
-    newest_whole,
-    save_bytes,
-    saved_in,
-    write_note,
-)
-from helpers.train.metrics_file import add_quality
+from helpers.train import checkpoints, metrics_file
+from helpers.train.checkpoints import checkpoint_files, describe_damage, save_packed
 
-SLOTS = ("a", "b")
-METRICS, GENERATOR = SENT_WHOLE = ("metrics.jsonl", "generator.safetensors")
-SENT_FOLDERS = ("samples", "pictures")
-BEGINNING = "beginning.txt"  # on the drive: a word that changes when the run is started over
-SEEN = "seen.txt"  # here: that word, and the digests of the checkpoints that the drive may have
+SEEN = "seen.txt"  # in the local copy: the run's beginning, and the files on the drive
+BEGINNING = "beginning"  # on the drive: a file with a new name when the run is started over
+GENERATOR = "generator"
+PARTS = {BEGINNING: ".txt", metrics_file.STEM: ".jsonl", GENERATOR: ".safetensors"}
 
 
 class OvertakenError(OSError):
-    """A drive that another machine wrote to; what is trained here is not written over that."""
+    """Another machine wrote to the drive. What is trained here is not written over that."""
 
 
 class DriveCopy:
-    """The local copy of a run folder, and the folder on the drive.
+    """The local copy of a run folder, and the folder on the drive that it is sent to.
 
-    What is sent to the drive is not renamed there, which a drive may not do at once, and nothing is removed before it
-    is emptied, since a drive keeps what is removed. Two checkpoints have fixed names, checkpoints/a.pt and b.pt,
-    written in turns; beside each lies a note of its step and SHA-256, emptied before the checkpoint is written and
-    filled after it. Metrics and generator are written twice. So of each there is one that is whole at any moment,
-    however often a drive fails.
-
-    The local copy remembers which checkpoints the drive may have. Where the drive has another, another machine wrote
-    it, and it is then the drive that counts: while this machine trains it sends nothing, and when it begins the next
-    time its copy is set aside.
+    The local copy remembers which files the drive has. Where the drive has another file, another
+    machine wrote it. Then the drive counts: this machine sends nothing more, and when it begins
+    the next time its copy is set aside.
     """
 
     def __init__(self, local: Path, drive: Path):
-        self.local, self.drive = local, drive
-        self.newest: Saved | None = None  # on the drive, known to be whole
-        self.damaged: set[str] = (
-            set()
-        )  # digests that the drive noted of what was not that when it was fetched
-        self.seen: list[str] = []  # what is in the file of this name
-        self.sent: dict[str, object] = {}  # contents or times of files as they were sent
+        self.local, self.drive = RunFiles(local), RunFiles(drive)
+        self.beginning = ""
+        self.newest: StampedFile | None = None  # the newest whole checkpoint on the drive
+        self.seen: set[str] = set()  # names of files on the drive that this machine knows of
+        self.damaged: list[StampedFile] = []  # checkpoints that were not whole when it began
+        self.sent: set[Path] = set()  # files on the drive that were read back whole
 
     def fetch(self) -> list[str]:
-        """Bring the local copy up to what the drive has; to be called before anything is sent.
+        """Bring the local copy up to what the drive has. Call it before anything is sent.
 
-        Returns a sentence on each checkpoint there that is not whole, and on what was set aside. Raises OSError if
-        the drive cannot be read: then nobody knows what it has.
+        Returns a sentence on each checkpoint there that is damaged, and on what was set aside.
+        Raises OSError if the drive cannot be read: then nobody knows what it has.
         """
-        self._require_drive()
-        beginning = self._read_beginning() or self._begin()
-        noted = saved_in(
-            self.drive / "checkpoints"
-        )  # before they are read: what comes later is not known
-        self.newest, content, problems = newest_whole(self.drive / "checkpoints")
-        older = {saved.digest for saved in noted if self.newest and saved.step <= self.newest.step}
-        self.damaged = {saved.digest for saved in noted} - older
-        if self._is_overtaken(beginning):
-            aside = set_aside(self.local)
+        if not self._list_drive()[BEGINNING]:
+            _mark_beginning(self.drive.root)
+        listed = self._list_drive()
+        self.beginning = listed[BEGINNING][-1].path.name
+        self.newest, content, self.damaged = files.read_newest(listed[checkpoints.STEM])
+        problems = describe_damage(self.damaged)
+        if self._is_overtaken():
+            aside = files.set_aside(self.local.root)
             problems.append(
-                f"{self.drive} was changed by another machine, and counts; what was here is in {aside}"
+                f"{self.drive.root} was changed by another machine, and counts; what was here is "
+                f"in {aside}"
             )
-        here, _, _ = newest_whole(self.local / "checkpoints")
-        self._remember([beginning, *sorted(older), *([self.newest.digest] if self.newest else [])])
-        newer = self.newest is not None and (here is None or self.newest.step > here.step)
-        self._fetch_metrics(newer)
-        if newer or not is_whole_generator(read_if_there(self.local / GENERATOR)):
-            self._fetch_generator()
+        here, _, _ = files.read_newest(checkpoint_files(self.local.checkpoints))
+        self.seen = set()
+        self._remember(_names(listed) - {file.path.name for file in self.damaged})
+        newer = self.newest is not None and (here is None or self.newest.number > here.number)
+        if newer:
+            files.write_atomically(self.local.metrics, metrics_file.read_parts(self.drive.metrics))
+        if newer or not is_whole_generator(files.read_if_there(self.local.generator)):
+            generator = (
+                files.read_if_there(self.drive.generator) or files.read_newest(listed[GENERATOR])[1]
+            )
+            if is_whole_generator(generator):
+                files.write_atomically(self.local.generator, generator)
         if newer:  # last: what belongs to it is there
-            save_bytes(content, self.local / "checkpoints", self.newest.step)
+            save_packed(self.local.checkpoints, self.newest.number, content)
         return problems
 
     def send(self) -> None:
         """Copy what is new to the drive.
 
-        Raises OSError, and has then lost nothing that was there: OvertakenError if another machine wrote there.
+        Raises OSError, and has then lost nothing that was there; OvertakenError if another machine
+        wrote there.
         """
-        self._require_drive()
-        self._require_not_overtaken()
-        metrics = WrittenTwice(self.drive / METRICS).read()
-        if metrics != self.sent.get(
-            METRICS
-        ):  # 04_listen added to it, or another machine began to send
-            add_quality(self.local / METRICS, metrics)
-            for name in SENT_WHOLE:
-                self.sent.pop(name, None)
-        problems = []
-        for name in SENT_WHOLE:
-            problems += self._send_whole(name)
-        here, content, damaged = newest_whole(self.local / "checkpoints")
-        if here is not None and (self.newest is None or _goes_on(here, self.newest)):
-            self._send_checkpoint(here, content)
-        for folder in SENT_FOLDERS:
-            for path in sorted((self.local / folder).rglob("*.*")):
-                if path.is_file():
-                    self._send_once(path)
-        thin_out(self.drive / "samples", SAMPLES_KEPT)
-        if problems or damaged:
-            raise OSError("; ".join(problems + damaged))
+        listed = self._list_drive()
+        self._require_not_overtaken(listed)
+        here, content, damaged = files.read_newest(checkpoint_files(self.local.checkpoints))
+        problems = describe_damage(damaged)
+        step = here.number if here else 0
+        metrics, generator = map(files.read_if_there, (self.local.metrics, self.local.generator))
+        if metrics is not None:
+            self._send_newest(listed[metrics_file.STEM], self.drive.metrics, step, metrics)
+        if is_whole_generator(generator):
+            self._send_newest(listed[GENERATOR], self.drive.generator, step, generator)
+        elif generator is not None:
+            problems.append(f"{self.local.generator} is damaged")
+        if here is not None and not (self.newest and self.newest.number > step):
+            there = here._replace(path=self.drive.checkpoints / here.path.name)
+            self._remember(self.seen | {there.path.name})  # first: this machine may go away
+            self._put(there.path, content)
+            self.newest = there
+            older = [file for file in listed[checkpoints.STEM] if file.number < step]
+            for file in older[: len(older) - checkpoints.KEPT + 1]:
+                files.drop(file.path)
+        for folder in (self.local.samples, self.local.pictures):
+            for path in [path for path in sorted(folder.rglob("*.*")) if path.is_file()]:
+                self._put(self.drive.root / path.relative_to(self.local.root), path.read_bytes())
+        files.thin_out(self.drive.samples, files.STEP_FOLDERS_KEPT)
+        if problems:
+            raise OSError("; ".join(problems))
 
     def try_to_send(self) -> str:
-        """The same at the end of training, when nothing is to stop for it: a sentence on how it went."""
+        """Send at the end of training, and return a sentence on how it went."""
         try:
             self.send()
         except OSError as error:
-            return f"not sent to {self.drive} ({error}); it is in {self.local}"
-        return f"sent to {self.drive}"
+            return f"not sent to {self.drive.root} ({error}); it is in {self.local.root}"
+        return f"sent to {self.drive.root}"
 
-    def _require_drive(self) -> None:
-        """Where the drive is not mounted, its folder would be made on the local disk, in the mount's way."""
-        if not (self.drive / "config.json").is_file():
-            raise OSError(f"{self.drive} is not there, or holds no run: is the drive mounted?")
+    def _list_drive(self) -> dict[str, list[StampedFile]]:
+        """The files that never change on the drive, by their stem.
 
-    def _read_beginning(self) -> str:
-        return " ".join(
-            (read_if_there(self.drive / BEGINNING) or b"").decode(errors="replace").split()
+        A drive whose connection drops answers "no such file" for files that are there. So only
+        what a listing names is asked for, and every missing answer is an error.
+        """
+        root, folder = self.drive.root, self.drive.checkpoints
+        if not self.drive.config.is_file():
+            raise OSError(f"{root} is not there, or holds no run: is the drive mounted?")
+        names = os.listdir(root)
+        saved = os.listdir(folder) if folder.name in names else []
+        listed = {
+            stem: files.stamped_files(root, stem, suffix, names) for stem, suffix in PARTS.items()
+        }
+        stem, suffix = checkpoints.STEM, checkpoints.SUFFIX
+        return listed | {stem: files.stamped_files(folder, stem, suffix, saved)}
+
+    def _is_overtaken(self) -> bool:
+        """Whether the local copy is from before another machine wrote to the drive."""
+        parts = (self.local.checkpoints, self.local.metrics, self.local.generator)
+        seen = (
+            (files.read_if_there(self.local.root / SEEN) or b"")
+            .decode(errors="replace")
+            .split("\n")
         )
+        unknown = self.newest is not None and self.newest.path.name not in seen
+        return any(part.exists() for part in parts) and (seen[0] != self.beginning or unknown)
 
-    def _begin(self) -> str:
-        mark_beginning(self.drive)
-        return self._read_beginning()
-
-    def _is_overtaken(self, beginning: str) -> bool:
-        """Whether the local copy is of what the drive had before another machine wrote there."""
-        seen = (read_if_there(self.local / SEEN) or b"").decode(errors="replace").splitlines()
-        other = self.newest is not None and self.newest.digest not in seen
-        holds = any((self.local / name).exists() for name in ("checkpoints", *SENT_WHOLE))
-        return holds and (seen[:1] != [beginning] or other)
-
-    def _require_not_overtaken(self) -> None:
-        there = saved_in(self.drive / "checkpoints")
-        unsaid = {UNREADABLE, ""}  # a note that broke off, or that was never written
-        strange = [
-            saved for saved in there if saved.digest not in unsaid | self.damaged | set(self.seen)
-        ]
-        arrived = [
-            saved for saved in there if saved.digest in self.damaged - unsaid and is_whole(saved)
-        ]
-        gone = self.newest is not None and not any(
-            saved.path == self.newest.path and saved.digest in unsaid | {self.newest.digest}
-            for saved in there
-        )
-        if strange or arrived or gone or [self._read_beginning()] != self.seen[:1]:
+    def _require_not_overtaken(self, listed: dict[str, list[StampedFile]]) -> None:
+        there = _names(listed)
+        still_damaged = {
+            file.path.name
+            for file in self.damaged
+            if file.path.name in there and not file.holds(file.path.read_bytes())
+        }
+        strange = there - self.seen - still_damaged - {f.path.name for f in listed[BEGINNING]}
+        gone = self.newest is not None and self.newest.path.name not in there
+        beginning = listed[BEGINNING][-1].path.name if listed[BEGINNING] else ""
+        if strange or gone or beginning != self.beginning:
             raise OvertakenError(
-                f"{self.drive} was changed meanwhile: this run is trained on another machine too"
+                f"{self.drive.root} was changed meanwhile: this run is trained on another machine "
+                "too. Stop one of the two. When this is run again, training goes on from what is "
+                f"on the drive, and what was trained here is set aside; it is in {self.local.root}"
             )
 
-    def _remember(self, seen: list[str]) -> None:
-        write_atomically(self.local / SEEN, lambda new: new.write_text("\n".join(seen)))
-        self.seen = seen
+    def _remember(self, names: set[str]) -> None:
+        if names == self.seen:
+            return
+        lines = "\n".join([self.beginning, *sorted(names)])
+        files.write_atomically(self.local.root / SEEN, lines.encode())
+        self.seen = names
 
-    def _fetch_metrics(self, newer: bool) -> None:
-        there, path = WrittenTwice(self.drive / METRICS).read(), self.local / METRICS
-        if newer:  # the lines of training are those of its checkpoint
-            here = read_if_there(path)
-            write_atomically(path, lambda new: new.write_bytes(there or b""))
-            add_quality(path, here)
-        else:
-            add_quality(path, there)
+    def _send_newest(
+        self, there: list[StampedFile], plain: Path, step: int, content: bytes
+    ) -> None:
+        """Send the newest content of a kind. The others of its kind go when it is whole."""
+        name = files.stamped_name(plain.stem, step, content, plain.suffix)
+        target = next((file.path for file in there if file.holds(content)), plain.with_name(name))
+        self._remember(self.seen | {target.name})  # first: this machine may go away
+        self._put(target, content)
+        for path in {file.path for file in there} - {target}:
+            files.drop(path)
+        files.drop(plain)  # of a run that was trained elsewhere and moved to the drive
 
-    def _fetch_generator(self) -> None:
-        content = WrittenTwice(self.drive / GENERATOR).read()
-        if is_whole_generator(content):
-            write_atomically(self.local / GENERATOR, lambda new: new.write_bytes(content))
-
-    def _send_checkpoint(self, here: Saved, content: bytes) -> None:
-        whole = self.newest.path.stem if self.newest else ""
-        name = next(name for name in SLOTS if name != whole)
-        there = here._replace(path=self.drive / "checkpoints" / f"{name}.pt")
-        empty_note(there.path)
-        now = {saved.digest for saved in saved_in(there.path.parent)}
-        kept = [digest for digest in self.seen[1:] if digest in now]
-        self._remember(
-            [self.seen[0], *kept, here.digest]
-        )  # before it is there, lest this machine go away after
-        self.damaged.discard(here.digest)
-        write_in_place(there.path, content)
-        write_note(there)
-        self.newest = there
-        for other in saved_in(there.path.parent):
-            if (
-                other.path.stem not in SLOTS
-            ):  # of a run that was trained elsewhere and moved to the drive
-                drop(other.path)
-                drop(other.path.with_suffix(".sha256"))
-
-    def _send_whole(self, name: str) -> list[str]:
-        content = read_if_there(self.local / name)
-        if content is None or self.sent.get(name) == content:
-            return []
-        if name == GENERATOR and not is_whole_generator(content):
-            return [f"{self.local / name} is damaged"]
-        WrittenTwice(self.drive / name).write(content)
-        self.sent[name] = content
-        return []
-
-    def _send_once(self, path: Path) -> None:
-        name, stamp = str(path.relative_to(self.local)), path.stat().st_mtime_ns
-        if self.sent.get(name) != stamp:
-            write_in_place(self.drive / name, path.read_bytes())
-            self.sent[name] = stamp
+    def _put(self, path: Path, content: bytes) -> None:
+        """Write a file that never changes and read it back. What broke off before is replaced."""
+        if path in self.sent:
+            return
+        if files.read_if_there(path) != content:
+            files.drop(path)
+            files.write_synced(path, content)
+            if path.read_bytes() != content:
+                raise OSError(f"{path} did not come back as it was written")
+        self.sent.add(path)
 
 
-def mark_beginning(drive: Path) -> None:
-    """Say on a drive that its run begins now: what other machines have of it is not to come back."""
-    write_in_place(drive / BEGINNING, uuid.uuid4().hex.encode())
+def _mark_beginning(drive: Path) -> None:
+    """Say on a drive that its run begins now. What other machines have of it does not come back."""
+    files.add_stamped_file(drive, BEGINNING, PARTS[BEGINNING], uuid.uuid4().hex.encode())
 
 
-def _goes_on(here: Saved, there: Saved) -> bool:
-    return here.digest != there.digest and here.step >= there.step
+def forget_training(folder: Path) -> None:
+    """Remove what was trained in a run folder, local or on a drive. Raises OSError."""
+    run = RunFiles(folder)
+    if files.stamped_files(folder, BEGINNING, PARTS[BEGINNING]):
+        _mark_beginning(folder)  # first: what other machines have does not come back
+    files.drop_folder(run.checkpoints)
+    files.drop_folder(run.samples)
+    for stem in (metrics_file.STEM, metrics_file.QUALITY_STEM, GENERATOR):
+        for file in files.stamped_files(folder, stem, PARTS.get(stem, metrics_file.SUFFIX)):
+            files.drop(file.path)
+    for path in (run.metrics, run.generator, folder / SEEN):
+        files.drop(path)
+
+
+def newest_generator(folder: Path) -> Path:
+    """The generator of a run folder: generator.safetensors, or its newest whole part on a drive."""
+    path = RunFiles(folder).generator
+    if path.exists():
+        return path
+    newest, _, _ = files.read_newest(files.stamped_files(folder, GENERATOR, path.suffix))
+    return newest.path if newest else path
+
+
+def _names(listed: dict[str, list[StampedFile]]) -> set[str]:
+    return {file.path.name for kind in listed.values() for file in kind}

@@ -5,26 +5,30 @@ import threading
 
 
 class StopButton:
-    """While this is open a press is noted in `pressed`, so that the work can end whole; a second one ends it at once.
+    """While this is open, a press is kept in `pressed`, and a second press ends the work at once.
 
-    Processes that this one has started, such as a compiler's, are interrupted by the press itself, and may fail.
-    Only the main thread can be interrupted; in another, or where interrupts are ignored, this does nothing.
+    Processes that this one has started, such as a compiler's, get the press too and may fail.
+    Only the main thread can be interrupted. In another thread, or where interrupts are ignored,
+    this does nothing.
     """
 
     def __init__(self):
-        self.pressed, self.usual = False, None
+        self.pressed = False
+        self.usual = None
 
     def __enter__(self) -> "StopButton":
-        of_main = threading.current_thread() is threading.main_thread()
-        if of_main and callable(signal.getsignal(signal.SIGINT)):
-            self.usual = signal.signal(signal.SIGINT, self._note)
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if in_main_thread and callable(signal.getsignal(signal.SIGINT)):
+            self.usual = signal.signal(signal.SIGINT, self._press)
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, kind, error, _) -> None:
         if self.usual:
             signal.signal(signal.SIGINT, self.usual)
+        if self.pressed and isinstance(error, Exception):  # as of a compiler that got the press
+            raise KeyboardInterrupt("stopped in mid-step; the last checkpoint stays") from error
 
-    def _note(self, *_) -> None:
+    def _press(self, *_) -> None:
         if self.pressed:
             raise KeyboardInterrupt
         self.pressed = True

@@ -1,21 +1,26 @@
-"""`metrics.jsonl`: one JSON object a line, added to and read back."""
+"""`metrics.jsonl`: one JSON object a line, added to and read back.
+
+Lines of kind "training" hold losses, of kind "progress" figures during training, and of kind
+"quality" what 04_listen has measured. A run on Drive has the file in parts that never change:
+metrics-<step>.<digest>.jsonl, of which the newest counts, and quality-<number>.<digest>.jsonl, one
+for each measurement.
+"""
 
 import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
-from helpers.files import read_if_there, write_atomically
+from helpers import files
 
-ALWAYS = {
-    "training": {"step"},
-    "progress": {"step", "minutes", "accuracy", "frechet"},
-}  # in lines of these kinds
+ALWAYS = {"training": {"step"}, "progress": {"step", "minutes", "accuracy", "frechet"}}
 LARGEST_FIGURE = 1e300
+STEM = "metrics"
+QUALITY_STEM = "quality"
+SUFFIX = ".jsonl"
 
 
 def append_metrics(path: Path, line: dict) -> None:
-    """Add one JSON object as a line of its own, also after one that was torn by a full disk."""
+    """Add one JSON object as a line of its own, also after one that a full disk has torn."""
     with open(path, "ab+") as file:
         if file.tell():
             file.seek(-1, os.SEEK_END)
@@ -23,54 +28,65 @@ def append_metrics(path: Path, line: dict) -> None:
         file.write(json.dumps(line).encode() + b"\n")
 
 
+def add_quality_file(folder: Path, line: dict) -> None:
+    """Add a measurement to a run on Drive, as a new file."""
+    files.add_stamped_file(folder, QUALITY_STEM, SUFFIX, json.dumps(line).encode() + b"\n")
+
+
 def read_metrics(path: Path, kind: str) -> list[dict]:
-    """The lines of one kind ("training" or "quality"), in order; a torn last line is left out."""
-    return [values for _, values in _whole_lines(path) if values["kind"] == kind]
+    """The lines of one kind, in order. A line that is torn or not a run's own is left out.
+
+    path is a run's metrics.jsonl; parts beside it, as on Drive, count too. Raises OSError if the
+    disk cannot be read.
+    """
+    return [values for _, values in _parse(read_parts(path)) if values["kind"] == kind]
+
+
+def read_parts(path: Path) -> bytes:
+    """The content of a run's metrics: its newest part, metrics.jsonl itself, all measurements.
+
+    A line of one that is in those before it is left out. Raises OSError if one that is listed is
+    not there.
+    """
+    folder, names = path.parent, os.listdir(path.parent)
+    _, newest, _ = files.read_newest(files.stamped_files(folder, STEM, SUFFIX, names))
+    others = [path] if path.name in names else []
+    others += [file.path for file in files.stamped_files(folder, QUALITY_STEM, SUFFIX, names)]
+    lines = newest.splitlines()
+    for other in others:
+        known = set(lines)
+        lines += [line for line in other.read_bytes().splitlines() if line not in known]
+    return b"".join(line + b"\n" for line in lines)
 
 
 def compare_runs(folder: Path, source: str) -> list[dict]:
-    """The newest quality line of every run in `folder` that was trained on the recordings `source`."""
+    """The newest quality line of every run in `folder` that was trained on `source`."""
     newest = []
-    for path in sorted(folder.glob("*/metrics.jsonl")):
-        lines = [line for line in read_metrics(path, "quality") if line.get("source") == source]
-        newest += [{"run": path.parent.name} | lines[-1]] if lines else []
+    for run in [folder / name for name in files.names_in(folder) if (folder / name).is_dir()]:
+        lines = read_metrics(files.RunFiles(run).metrics, "quality")
+        lines = [line for line in lines if line.get("source") == source]
+        newest += [{"run": run.name} | lines[-1]] if lines else []
     return newest
 
 
 def drop_lines_after(path: Path, step: int) -> None:
-    """Steps after the checkpoint are trained again, so their lines are not kept; what a generator was measured at is.
+    """Drop the lines of steps after a checkpoint, because these steps are trained again.
 
-    Nothing is written where nothing is to be dropped: a full disk may need no room.
+    Measurements stay. Nothing is written where nothing is dropped: a full disk may need no room.
     """
-    lines = _whole_lines(path)
+    lines = _parse(files.read_if_there(path) or b"")
     kept = [
         line
         for line, values in lines
         if values.get("step", 0) <= step or values["kind"] == "quality"
     ]
     if len(kept) < len(lines):
-        _write_lines(path, kept)
+        files.write_atomically(path, "".join(f"{line}\n" for line in kept).encode())
 
 
-def add_quality(path: Path, other: bytes | None) -> None:
-    """Add to a file the lines that it lacks of what generators were measured at, from the content of another."""
-    own = dict.fromkeys(line for line, _ in _whole_lines(path))
-    added = [
-        line
-        for line, values in _parse_lines(other)
-        if values["kind"] == "quality" and line not in own
-    ]
-    if added:
-        _write_lines(path, [*own, *added])
-
-
-def _whole_lines(path: Path) -> list[tuple[str, dict]]:
-    """The lines of a file that were written by `append_metrics`, whole, and what they hold; none without the file."""
-    return _parse_lines(read_if_there(path))
-
-
-def _parse_lines(content: bytes | None) -> list[tuple[str, dict]]:
-    lines = (content or b"").decode(errors="replace").splitlines()
+def _parse(content: bytes) -> list[tuple[str, dict]]:
+    """The lines that `append_metrics` has written, each with what it holds."""
+    lines = content.decode(errors="replace").splitlines()
     return [(line, values) for line in lines if (values := _parse_line(line)) is not None]
 
 
@@ -79,11 +95,9 @@ def _parse_line(line: str) -> dict | None:
         values = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not (
-        isinstance(values, dict)
-        and isinstance(values.get("kind"), str)
-        and _is_number(values.get("step", 0))
-    ):
+    if not (isinstance(values, dict) and isinstance(values.get("kind"), str)):
+        return None
+    if not _is_number(values.get("step", 0)):
         return None
     figures = {name: value for name, value in values.items() if name != "kind"}
     if values["kind"] in ALWAYS and not all(_is_number(value) for value in figures.values()):
@@ -92,12 +106,4 @@ def _parse_line(line: str) -> dict | None:
 
 
 def _is_number(value) -> bool:
-    return (
-        type(value) in (int, float) and not abs(value) > LARGEST_FIGURE
-    )  # a loss may be no number
-
-
-def _write_lines(path: Path, lines: Iterable[str]) -> None:
-    write_atomically(
-        path, lambda partial: partial.write_text("".join(f"{line}\n" for line in lines), "utf-8")
-    )
+    return type(value) in (int, float) and not abs(value) > LARGEST_FIGURE  # a loss may be NaN

@@ -13,7 +13,6 @@ from making import TONE, make_sounds, relative, zip_folder
 
 from helpers.data import archives
 from helpers.data.archives import SourceError, extract_archive
-from helpers.data.layouts import list_audio
 from helpers.data.sources import open_source
 from helpers.sound.audio_files import write_wav
 
@@ -71,7 +70,7 @@ def test_interrupted_extraction_leaves_nothing_that_looks_finished(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         open_source(str(archive), tmp_path / "work", progress=interrupt)
     assert list((tmp_path / "work").iterdir()) == []
-    assert len(list_audio(open_source(str(archive), tmp_path / "work").folder)) == 2
+    assert len(relative(open_source(str(archive), tmp_path / "work").folder)) == 2
 
 
 def test_what_a_killed_extraction_left_is_replaced(tmp_path):
@@ -172,7 +171,7 @@ def test_encrypted_zip(tmp_path):
 
 
 def unflagged_zip(archive: Path, raw_name: bytes, flag: int = 0) -> Path:
-    """A zip with one sound whose name is raw_name, said to be UTF-8 only if flag is 0x08 (of the high byte)."""
+    """A zip with one sound named raw_name, said to be UTF-8 only if flag is 0x08."""
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr(
             "X" * len(raw_name), write_wav(archive.with_suffix(".wav"), TONE, 8_000).read_bytes()
@@ -215,7 +214,7 @@ def test_tar_with_a_name_that_is_not_utf8(tmp_path):
         member.size = 1
         opened.addfile(member, io.BytesIO(b"x"))
     source = open_source(str(tmp_path / "set.tar"), tmp_path / "work", stage=True)
-    assert [os.fsencode(file.name) for file in list_audio(source.folder)] == [b"caf\xe9.wav"]
+    assert [os.fsencode(name) for name in relative(source.folder)] == [b"dog/caf\xe9.wav"]
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar.gz"])

@@ -20,7 +20,6 @@ from helpers.data import clips as clips_of
 from helpers.data import make_clips as extraction
 from helpers.data.audit import DatasetError, common_sample_rate, summarise_audit
 from helpers.data.clips import prepare_clips
-from helpers.data.dataset import TrainAudioSpectrogramDataset, fit_to
 from helpers.data.layouts import list_files
 from helpers.judge.advice import class_advice
 from helpers.sound.mel import MelExtractor
@@ -140,10 +139,10 @@ def test_a_messy_folder_gives_the_usable_clips_and_no_others(messy, messy_cache)
     assert not [path for path in rows if "hidden" in path or "stray" in path or "MACOSX" in path]
     assert set(rows) == {path for path, _, _ in list_files(messy)}
     kept = [row for row in messy_cache.audit if row.status == "kept"]
-    assert len(messy_cache.labels) == len(messy_cache.features) == len(kept)
+    assert len(messy_cache.labels) == len(messy_cache.mels) == len(kept)
     assert {messy_cache.audit[index].status for index in messy_cache.file_index} == {"kept"}
     assert messy_cache.classes == ("good", "na mes 🥁", "single")
-    assert bool(np.isfinite(messy_cache.features).all())
+    assert bool(np.isfinite(messy_cache.mels).all())
     for clip, index in enumerate(messy_cache.file_index):
         assert messy_cache.audit[index].label == messy_cache.classes[messy_cache.labels[clip]]
     info = rows["good/stereo.FLAC"]
@@ -151,7 +150,7 @@ def test_a_messy_folder_gives_the_usable_clips_and_no_others(messy, messy_cache)
 
 
 def test_the_audit_is_written_as_csv_and_summed_up(messy_cache):
-    path = Path(messy_cache.features.filename).parent.parent / "data" / "audit.csv"
+    path = Path(messy_cache.mels.filename).parent.parent / "data" / "audit.csv"
     with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
         written = list(csv.DictReader(file))
     assert [row["path"] for row in written] == [row.path for row in messy_cache.audit]
@@ -229,7 +228,7 @@ def test_a_cache_is_opened_again_without_decoding(folder, tmp_path, monkeypatch)
     forbid_reading(monkeypatch)
     again = prepare(folder, tmp_path)
     assert again.key == first.key and again.audit == first.audit and again.classes == first.classes
-    np.testing.assert_array_equal(again.features, first.features)
+    np.testing.assert_array_equal(again.mels, first.mels)
     np.testing.assert_array_equal(again.labels, first.labels)
 
 
@@ -261,8 +260,8 @@ def test_changed_content_is_what_the_clip_then_holds(folder, tmp_path):
     before = prepare(folder, tmp_path)
     write(folder / "a" / "00.wav", tone(3000))
     after = prepare(folder, tmp_path)
-    assert int(before.features[0].astype(np.float32).mean(axis=1).argmax()) < 6
-    assert int(after.features[0].astype(np.float32).mean(axis=1).argmax()) > 10
+    assert int(before.mels[0].astype(np.float32).mean(axis=1).argmax()) < 6
+    assert int(after.mels[0].astype(np.float32).mean(axis=1).argmax()) > 10
 
 
 DAMAGES = {
@@ -282,7 +281,7 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_cache_is_told_of_and_made_again(folder, tmp_path, suffix, damage):
     first = prepare(folder, tmp_path)
-    expected = np.array(first.features)
+    expected = np.array(first.mels)
     damaged = tmp_path / "cache" / f"features-{first.key}.{suffix}"
     damaged.write_bytes(DAMAGES[damage](damaged.read_bytes()))
     with pytest.warns(
@@ -292,7 +291,7 @@ def test_a_damaged_cache_is_told_of_and_made_again(folder, tmp_path, suffix, dam
     assert len(told) == 1
     again = prepare(folder, tmp_path)
     assert again.key == first.key
-    np.testing.assert_array_equal(again.features, expected)
+    np.testing.assert_array_equal(again.mels, expected)
     assert again.audit == first.audit
 
 
@@ -348,7 +347,7 @@ def test_a_cache_that_cannot_be_read_now_is_kept(folder, tmp_path, monkeypatch):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     with monkeypatch.context() as patch:
-        patch.setattr(clips_of, "_checksums", fail)
+        patch.setattr(clips_of, "_digests", fail)
         with pytest.raises(
             DatasetError, match=r"the cache .* cannot be read .*see that its disk is there"
         ):
@@ -379,7 +378,7 @@ def test_a_disk_that_fills_up_while_the_cache_is_written_is_told_of_and_leaves_n
         prepare(folder, tmp_path, max_clips_per_class=0, slice_long=True)
     assert not list((tmp_path / "cache").glob("features-*.sha256"))
     assert not list(tmp_path.rglob("*.partial")) and not (tmp_path / "data" / "audit.csv").exists()
-    assert len(prepare(folder, tmp_path, slice_long=True).features) > 0
+    assert len(prepare(folder, tmp_path, slice_long=True).mels) > 0
 
 
 def test_a_folder_that_cannot_be_written_to_is_told_of(folder, tmp_path):
@@ -456,8 +455,8 @@ def test_a_long_recording_is_cropped_or_cut_into_clips_of_one_split(tmp_path):
         np.testing.assert_allclose(
             cache.waveform(clip), long_recording()[start : start + 960], atol=1e-4
         )
-    assert int(cache.features[ours[0]].mean(axis=1).argmax()) < int(
-        cache.features[ours[1]].mean(axis=1).argmax()
+    assert int(cache.mels[ours[0]].mean(axis=1).argmax()) < int(
+        cache.mels[ours[1]].mean(axis=1).argmax()
     )
 
 
@@ -481,7 +480,7 @@ def test_a_clip_is_the_recording_it_was_made_from(folder, tmp_path):
     np.testing.assert_allclose(cache.waveform(clip)[:500], tone(333, 500), atol=1e-4)
     assert cache.waveform(clip).shape == (960,) and not cache.waveform(clip)[500:].any()
     heard = MelExtractor(AUDIO)(torch.from_numpy(cache.waveform(clip))[None])[0]
-    np.testing.assert_allclose(cache.features[clip], heard.numpy(), atol=0.01)
+    np.testing.assert_allclose(cache.mels[clip], heard.numpy(), atol=0.01)
 
 
 @pytest.mark.parametrize("n_workers", [1, 3])
@@ -492,40 +491,7 @@ def test_clips_do_not_depend_on_the_number_of_workers(folder, tmp_path, monkeypa
     monkeypatch.setattr(extraction, "n_workers", lambda: n_workers)
     cache = prepare(folder, tmp_path / "again")
     assert cache.key == alone.key and cache.audit == alone.audit
-    np.testing.assert_array_equal(cache.features, alone.features)
-
-
-def test_items_are_spectrograms_and_one_hot_labels(clips, dataset):
-    assert len(dataset) == 21  # seven of eight in each of three classes
-    spectrogram, label_vec = dataset[0]
-    assert spectrogram.shape == (1, 16, 16) and spectrogram.dtype == torch.float32
-    assert label_vec.tolist() == [1, 0, 0] and label_vec.dtype == torch.float32
-    torch.testing.assert_close(dataset[-1][0], dataset[20][0])
-    with pytest.raises(IndexError):
-        dataset[21]
-    batch, label_vecs = dataset.batch(torch.arange(21))
-    assert batch.shape == (21, 1, 16, 16)
-    assert label_vecs.sum(dim=0).tolist() == [7, 7, 7]
-    for item in (3, 17):
-        torch.testing.assert_close(batch[item], dataset[item][0])
-        torch.testing.assert_close(label_vecs[item], dataset[item][1])
-
-
-def test_the_test_split_holds_other_clips_in_the_same_scale(clips, dataset):
-    test = TrainAudioSpectrogramDataset(clips, dataset.normaliser, "test")
-    assert len(test) == 3
-    assert not set(test.indices) & set(dataset.indices)
-
-
-def test_a_torch_loader_takes_the_data_set(dataset):
-    batches = list(torch.utils.data.DataLoader(dataset, batch_size=8))
-    assert [len(x) for x, _ in batches] == [8, 8, 5]
-
-
-def test_statistics_are_those_of_the_training_split_alone(clips):
-    normaliser = fit_to(clips)
-    train = clips.features[clips.indices("train")].astype(np.float64)
-    np.testing.assert_allclose(normaliser.mean, train.mean(axis=(0, 2)), rtol=1e-5)
+    np.testing.assert_array_equal(cache.mels, alone.mels)
 
 
 def test_batches_pass_over_a_split_once_in_order(clips, monkeypatch):
@@ -534,5 +500,16 @@ def test_batches_pass_over_a_split_once_in_order(clips, monkeypatch):
     assert len(batches) > 2
     together = torch.cat([x for x, _ in batches])
     np.testing.assert_array_equal(
-        together.numpy(), clips.features[clips.indices("train")].astype(np.float32)
+        together.numpy(), clips.mels[clips.indices("train")].astype(np.float32)
     )
+
+
+def test_large_splits_are_measured_by_a_part_with_every_class_in_it(clips, monkeypatch):
+    whole = clips.split("train")
+    monkeypatch.setattr(clips_of, "ENOUGH_CLIPS", 9)
+    monkeypatch.setattr(clips_of, "VERY_FEW_CLIPS", 2)
+    mels, labels = clips.split("train")
+    assert len(labels) == 9 and torch.bincount(labels).tolist() == [3, 3, 3]
+    assert all(any(torch.equal(mel, other) for other in whole[0]) for mel in mels)
+    monkeypatch.setattr(clips_of, "ENOUGH_VALUES", 4 * 16 * 16)
+    assert torch.bincount(clips.split("train")[1]).tolist() == [2, 2, 2]

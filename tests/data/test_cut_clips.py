@@ -1,4 +1,4 @@
-"""Clips from recordings of any length: where they lie, whatever the blocks; how loud a recording is somewhere."""
+"""Clips from recordings of any length: where they lie, whatever the blocks; the loudest window."""
 
 import math
 
@@ -10,11 +10,9 @@ from helpers.sound.audio_files import SILENT_DB
 
 
 def cut(waveform: np.ndarray, size: int = 10**6, every: bool = True):
-    """Clips of 800 samples by where they begin, and the cutter, of a waveform in blocks of `size`."""
-    cutter, clips = ClipCutter(800, -60, every), []
-    for start in range(0, len(waveform), size):
-        clips += cutter.feed(waveform[start : start + size])
-    clips += cutter.finish()
+    """Clips of 800 samples by their first sample, of a waveform in blocks; and the cutter."""
+    cutter = ClipCutter(800, -60, every)
+    clips = list(cutter.cut(waveform[n : n + size] for n in range(0, len(waveform), size)))
     assert len(dict(clips)) == len(clips)
     return dict(clips), cutter
 
@@ -61,9 +59,15 @@ def test_one_clip_is_the_beginning_whatever_follows(size):
 def test_what_is_held_does_not_grow_with_the_recording(every):
     cutter, block = ClipCutter(800, -60, every), loud(3_000, (0, 3_000))
     held = []
-    for _ in range(50):
-        cutter.feed(block)
-        held.append(len(cutter.pending) + len(cutter.head))
+
+    def blocks():
+        for _ in range(50):
+            yield block
+            held.append(len(cutter.pending) + len(cutter.head))
+
+    for _ in cutter.cut(blocks()):
+        pass
+    assert len(held) == 50
     assert max(held) <= 3_000 + 2 * 800
 
 

@@ -1,10 +1,59 @@
-"""Which clips a step sees: classes equally often, in groups; or all clips once an epoch."""
+"""Training examples from the cache, and which of them a step sees."""
 
+import numpy as np
 import pytest
 import torch
 
 from helpers.config import TrainConfig
-from helpers.data.dataset import draw_items, steps_per_epoch
+from helpers.data.dataset import (
+    TrainAudioSpectrogramDataset,
+    draw_items,
+    fit_clip_normaliser,
+    steps_per_epoch,
+)
+
+
+def test_items_are_spectrograms_and_one_hot_labels(clips, dataset):
+    assert len(dataset) == 21  # seven of eight in each of three classes
+    spectrogram, label_vec = dataset[0]
+    assert spectrogram.shape == (1, 16, 16) and spectrogram.dtype == torch.float32
+    assert label_vec.tolist() == [1, 0, 0] and label_vec.dtype == torch.float32
+    torch.testing.assert_close(dataset[-1][0], dataset[20][0])
+    with pytest.raises(IndexError):
+        dataset[21]
+    batch, label_vecs = dataset.batch(torch.arange(21))
+    assert batch.shape == (21, 1, 16, 16)
+    assert label_vecs.sum(dim=0).tolist() == [7, 7, 7]
+    for item in (3, 17):
+        torch.testing.assert_close(batch[item], dataset[item][0])
+        torch.testing.assert_close(label_vecs[item], dataset[item][1])
+
+
+def test_the_test_split_holds_other_clips_in_the_same_scale(clips, dataset):
+    test = TrainAudioSpectrogramDataset(clips, dataset.normaliser, "test")
+    assert len(test) == 3
+    assert not set(test.indices) & set(dataset.indices)
+
+
+def test_a_torch_loader_takes_the_data_set(dataset):
+    batches = list(torch.utils.data.DataLoader(dataset, batch_size=8))
+    assert [len(x) for x, _ in batches] == [8, 8, 5]
+
+
+def test_statistics_are_those_of_the_training_split_alone(clips):
+    normaliser = fit_clip_normaliser(clips)
+    train = clips.mels[clips.indices("train")].astype(np.float64)
+    np.testing.assert_allclose(normaliser.mean, train.mean(axis=(0, 2)), rtol=1e-5)
+
+
+def test_log_mels_on_a_device_give_the_same_batches(clips):
+    data = TrainAudioSpectrogramDataset(clips, fit_clip_normaliser(clips))
+    items = torch.tensor([3, 0, 20])
+    before = data.batch(items)
+    data.move_to(torch.device("cpu"))
+    data.cache = None  # is not read any more
+    for one, other in zip(before, data.batch(items), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def few(n_each: tuple[int, ...]):

@@ -1,4 +1,4 @@
-"""The disk that clips will take: said beforehand, never less than what is written, refused where it is not there."""
+"""The disk space of clips: estimated, never too low, and refused where a disk has too little."""
 
 import shutil
 from collections import namedtuple

@@ -95,7 +95,7 @@ def test_a_kit_is_split_evenly_and_holds_the_clips(tmp_path):
 def test_progress_sees_every_clip(tmp_path):
     seen = []
 
-    def progress(items, total):
+    def progress(items, total, desc):
         for item in items:
             seen.append(total)
             yield item

@@ -1,4 +1,4 @@
-"""Training the inversion: nearer to sounds than without, repeatable, kept with its clips, absent when it must be."""
+"""Training the inversion: better than untrained, repeatable, kept with its clips, or absent."""
 
 import dataclasses
 

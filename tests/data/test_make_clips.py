@@ -1,4 +1,4 @@
-"""From files to features: recordings of any length in little memory, data sets of any size measured by a part."""
+"""From files to log-mels: recordings of any length in little memory, and files that crash."""
 
 import os
 import signal
@@ -10,10 +10,8 @@ import soundfile
 import torch
 
 from helpers.config import DataConfig
-from helpers.data import clips as dataset
 from helpers.data import make_clips as extraction
 from helpers.data.clips import prepare_clips
-from helpers.data.dataset import TrainAudioSpectrogramDataset, fit_to
 from helpers.sound import audio_files as audio
 from helpers.sound.mel import MelExtractor
 
@@ -37,7 +35,6 @@ def test_a_long_recording_is_cut_while_it_is_read_and_its_clips_are_those_of_the
     tmp_path, tiny_audio, monkeypatch
 ):
     monkeypatch.setattr(audio, "BLOCK_VALUES", 5_000)
-    monkeypatch.setattr(extraction, "SPOOLED_BYTES", 2_000)  # four clips: the rest waits on disk
     waveform = write_noise(tmp_path / "sounds" / "a" / "long.wav", 100 * N_SAMPLES + 300)
     write_noise(tmp_path / "sounds" / "b" / "short.wav", N_SAMPLES)
     clips = prepare(tmp_path, tiny_audio, slice_long=True)
@@ -47,7 +44,7 @@ def test_a_long_recording_is_cut_while_it_is_read_and_its_clips_are_those_of_the
     expected = MelExtractor(tiny_audio)(
         torch.from_numpy(waveform[: 100 * N_SAMPLES].reshape(100, N_SAMPLES))
     )
-    np.testing.assert_allclose(clips.features[own], expected.numpy(), atol=0.01)
+    np.testing.assert_allclose(clips.mels[own], expected.numpy(), atol=0.01)
     np.testing.assert_array_equal(
         clips.waveform(own[70]), waveform[70 * N_SAMPLES : 71 * N_SAMPLES]
     )
@@ -56,7 +53,6 @@ def test_a_long_recording_is_cut_while_it_is_read_and_its_clips_are_those_of_the
 
 def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path, tiny_audio, monkeypatch):
     monkeypatch.setattr(audio, "BLOCK_VALUES", 2**14)
-    monkeypatch.setattr(extraction, "SPOOLED_BYTES", 2**14)
     peaks = []
     for name, n_clips in (("warm", 10), ("short", 200), ("long", 2_000)):
         write_noise(tmp_path / name / "sounds" / "a" / "x.wav", n_clips * N_SAMPLES)
@@ -88,24 +84,3 @@ def test_a_file_that_ends_its_reader_is_left_out_and_the_others_are_read(
     clips = prepare(tmp_path, tiny_audio)
     assert [row.status for row in clips.audit] == ["kept"] * 3 + ["unreadable"] + ["kept"] * 2
     assert clips.audit[3].why == "ends the process that reads it" and len(clips.labels) == 5
-
-
-def test_large_splits_are_measured_by_a_part_with_every_class_in_it(clips, monkeypatch):
-    whole = clips.split("train")
-    monkeypatch.setattr(dataset, "ENOUGH_CLIPS", 9)
-    monkeypatch.setattr(dataset, "VERY_FEW_CLIPS", 2)
-    mels, labels = clips.split("train")
-    assert len(labels) == 9 and torch.bincount(labels).tolist() == [3, 3, 3]
-    assert all(any(torch.equal(mel, other) for other in whole[0]) for mel in mels)
-    monkeypatch.setattr(dataset, "ENOUGH_VALUES", 4 * 16 * 16)
-    assert torch.bincount(clips.split("train")[1]).tolist() == [2, 2, 2]
-
-
-def test_features_held_on_a_device_give_the_same_batches(clips):
-    data = TrainAudioSpectrogramDataset(clips, fit_to(clips))
-    items = torch.tensor([3, 0, 20])
-    before = data.batch(items)
-    data.hold_on(torch.device("cpu"))
-    data.cache = None  # is asked no more
-    for one, other in zip(before, data.batch(items), strict=True):
-        torch.testing.assert_close(one, other)

@@ -6,11 +6,11 @@ from making import TONE, make_sounds, relative, zip_folder
 
 from helpers.data import sources
 from helpers.data.archives import SourceError
-from helpers.data.layouts import find_class_folder, list_audio, recognise_holdout
+from helpers.data.layouts import find_classes, list_files, recognise_holdout
 from helpers.data.sources import open_source
 from helpers.sound.audio_files import write_wav
 
-# --- the class folder -------------------------------------------------------------------------------------
+# --- the class folder ---
 
 
 @pytest.mark.parametrize(
@@ -26,14 +26,14 @@ from helpers.sound.audio_files import write_wav
 )
 def test_class_folder_is_found(tmp_path, names, expected):
     make_sounds(tmp_path, *names)
-    assert find_class_folder(tmp_path) == tmp_path / expected
+    assert find_classes(tmp_path)[0] == tmp_path / expected
 
 
 def test_a_folder_without_audio_beside_the_classes_does_not_matter(tmp_path):
     make_sounds(tmp_path, "set/dog/1.wav", "set/rain/1.wav")
     (tmp_path / "documents").mkdir()
     (tmp_path / "documents" / "read me.txt").write_text("hello")
-    assert find_class_folder(tmp_path) == tmp_path / "set"
+    assert find_classes(tmp_path)[0] == tmp_path / "set"
 
 
 def test_folder_without_audio_says_how_many_files_were_seen(tmp_path):
@@ -41,7 +41,7 @@ def test_folder_without_audio_says_how_many_files_were_seen(tmp_path):
     for name in ("1.txt", "2.m4a"):
         (tmp_path / "dog" / name).write_text("x")
     with pytest.raises(SourceError, match=r"2 files were looked at.*\.wav, \.flac"):
-        find_class_folder(tmp_path)
+        find_classes(tmp_path)
 
 
 def test_audio_without_class_folders(tmp_path):
@@ -49,13 +49,13 @@ def test_audio_without_class_folders(tmp_path):
     with pytest.raises(
         SourceError, match="2 audio files but no class folders: put each class's files in"
     ):
-        find_class_folder(tmp_path)
+        find_classes(tmp_path)
 
 
 def test_loose_audio_beside_class_folders_is_left_out_with_a_warning(tmp_path):
     make_sounds(tmp_path, "0_ann_0.wav", "dog/1.wav")
     with pytest.warns(UserWarning, match="1 audio files beside the class folders"):
-        assert find_class_folder(tmp_path) == tmp_path
+        assert find_classes(tmp_path)[0] == tmp_path
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path):
@@ -64,9 +64,18 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     (folder / "rain").symlink_to(elsewhere)
     (folder / "dog" / "back").symlink_to(folder)
     assert relative(folder) == ["dog/1.wav", "rain/1.wav"]
+    assert [path for path, _, _ in list_files(folder)] == ["dog/1.wav", "rain/1.wav"]
 
 
-# --- folders, the kit and wrong sources -------------------------------------------------------------------
+def test_two_folders_that_link_to_each_other_have_an_end(tmp_path):
+    make_sounds(tmp_path / "set", "dog/1.wav", "rain/2.wav")
+    (tmp_path / "set" / "dog" / "a").symlink_to(tmp_path / "set" / "rain")
+    (tmp_path / "set" / "rain" / "b").symlink_to(tmp_path / "set" / "dog")
+    expected = ["dog/1.wav", "dog/a/2.wav", "rain/2.wav", "rain/b/1.wav"]
+    assert relative(tmp_path / "set") == expected
+
+
+# --- folders, the kit and wrong sources ---
 
 
 def test_open_folder_where_it_lies(tmp_path, monkeypatch):
@@ -83,7 +92,7 @@ def test_kit(tmp_path):
         "kit", tmp_path, kit_clips=20, progress=lambda items, **_: seen.append(1) or items
     )
     assert source.name == "kit" and source.holdout == "" and seen
-    assert len(list_audio(source.folder)) == 20
+    assert len(relative(source.folder)) == 20
     assert source.folder != open_source("kit", tmp_path, kit_clips=20, seed=1).folder
 
 
@@ -115,10 +124,10 @@ def test_a_file_that_is_no_archive(tmp_path, name):
     with pytest.raises(SourceError, match="is a file but no archive"):
         open_source(str(tmp_path / name), tmp_path)
     with pytest.raises(SourceError, match="is a file, not a folder"):
-        find_class_folder(tmp_path / name)
+        find_classes(tmp_path / name)
 
 
-# --- staging ----------------------------------------------------------------------------------------------
+# --- staging ---
 
 
 def test_staging_copies_audio_once_and_then_what_changed(tmp_path, monkeypatch):
@@ -195,7 +204,7 @@ def test_no_file_copied_is_an_error(tmp_path, monkeypatch):
         open_source(str(folder), tmp_path / "work", stage=True)
 
 
-# --- splits that data sets bring along --------------------------------------------------------------------
+# --- splits that data sets bring along ---
 
 
 @pytest.mark.parametrize(

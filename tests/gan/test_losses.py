@@ -34,7 +34,7 @@ def test_large_logits_give_finite_losses_in_half_precision():
     assert float(discriminator_loss(huge, -huge)) == 0 == float(generator_loss(huge))
 
 
-def test_a_class_that_is_heard_rightly_costs_little_and_one_unheard_of_the_logarithm_of_their_number():
+def test_a_class_that_is_named_rightly_costs_little_and_a_guess_the_logarithm_of_their_number():
     y = torch.eye(4)
     assert float(class_loss(50 * y, y)) == pytest.approx(0, abs=1e-6)
     assert float(class_loss(torch.zeros(4, 4), y)) == pytest.approx(math.log(4))

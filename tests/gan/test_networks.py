@@ -62,7 +62,7 @@ def test_gradients_reach_every_weight_of_both_players(recipe):
     discriminator.zero_grad()
     loss = discriminator_loss(discriminator(real, y), discriminator(generator(z, y).detach(), y))
     if recipe == "modern":
-        loss = loss + class_loss(discriminator.judge(real, y)[1], y)
+        loss = loss + class_loss(discriminator.forward_with_class(real, y)[1], y)
     loss.backward()
     assert [
         name for name, weight in discriminator.named_parameters() if not weight.grad.any()
@@ -73,7 +73,7 @@ def test_the_class_that_is_heard_does_not_depend_on_the_class_that_is_claimed():
     _, discriminator = make_players("modern")
     sound = torch.randn(2, 1, 64, 64)
     (_, heard), (_, same) = (
-        discriminator.judge(sound, labels_of(*claimed)) for claimed in ((0, 1), (2, 2))
+        discriminator.forward_with_class(sound, labels_of(*claimed)) for claimed in ((0, 1), (2, 2))
     )
     assert heard.shape == (2, 3)
     assert torch.equal(heard, same)
@@ -155,12 +155,12 @@ def test_batches_one_after_another_are_judged_as_if_each_were_alone():
     _, discriminator = make_players("modern")
     batches, y = torch.randn(2, 8, 1, 64, 64), labels_of(0, 1, 0, 1, 1, 0, 0, 2)
     batches[1] *= 0.1
-    logits, heard = discriminator.judge(batches.flatten(0, 1), torch.cat([y, y]), 2)
-    alone = [discriminator.judge(batch, y) for batch in batches]
+    logits, heard = discriminator.forward_with_class(batches.flatten(0, 1), torch.cat([y, y]), 2)
+    alone = [discriminator.forward_with_class(batch, y) for batch in batches]
     torch.testing.assert_close(logits, torch.cat([one[0] for one in alone]))
     torch.testing.assert_close(heard, torch.cat([one[1] for one in alone]))
     assert not torch.allclose(
-        logits, discriminator.judge(batches.flatten(0, 1), torch.cat([y, y]))[0]
+        logits, discriminator.forward_with_class(batches.flatten(0, 1), torch.cat([y, y]))[0]
     )
 
 

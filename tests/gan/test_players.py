@@ -1,9 +1,10 @@
-"""One update: each player's own weights move, in every precision; the average follows; statistics are its own."""
+"""One update: each player's own weights move, in every precision; the average follows."""
 
 import copy
 
 import pytest
 import torch
+from states import assert_same
 
 from helpers.gan import players as updates
 from helpers.gan.augment import augment
@@ -26,7 +27,7 @@ def test_the_average_moves_by_its_decay_in_weights_and_statistics():
 
 
 class OneLayer(torch.nn.Module):
-    """Sounds that are twice the latent plus three, through a batch norm whose statistics are of something else."""
+    """Twice the latent plus three, through a batch norm that has statistics of something else."""
 
     def __init__(self):
         super().__init__()
@@ -71,11 +72,11 @@ def test_each_step_moves_its_own_player_in_every_precision(tiny_run, datasets, r
 
     before = snapshot(players.generator), snapshot(players.discriminator)
     made = players.make(torch.randn(4, 8), y)
-    losses = updates.train_step_d(players, real, made, y, augmented, config.train, 0)
+    losses = updates.update_discriminator(players, real, made, y, augmented, 0)
     assert changed(before[1], players.discriminator) and not changed(before[0], players.generator)
     assert ("r1" in losses) == ("loss_class" in losses) == (recipe == "modern")
     between = snapshot(players.discriminator)
-    losses |= updates.train_step_g(players, made, y, augmented, config.train)
+    losses |= updates.update_generator(players, made, y, augmented)
     assert changed(before[0], players.generator) and not changed(between, players.discriminator)
     assert all(bool(torch.isfinite(loss)) for loss in losses.values())
     assert all(weight.requires_grad for weight in players.discriminator.parameters())
@@ -92,7 +93,7 @@ def test_the_penalty_is_taken_at_every_nth_step(tiny_run, dataset):
     real, y = dataset.batch(torch.arange(4))
     made = players.make(torch.randn(4, 8), y)
     penalised = [
-        "r1" in updates.train_step_d(players, real, made, y, lambda x: x, config.train, step)
+        "r1" in updates.update_discriminator(players, real, made, y, lambda x: x, step)
         for step in range(7)
     ]
     assert penalised == [True, False, False, True, False, False, True]
@@ -106,7 +107,7 @@ def test_the_discriminator_learns_to_tell_noise_from_sounds(tiny_run, datasets, 
     losses = []
     for step in range(60):
         made = players.make(torch.randn(11, 8), y)
-        found = updates.train_step_d(players, real, made, y, lambda x: x, config.train, step)
+        found = updates.update_discriminator(players, real, made, y, lambda x: x, step)
         losses.append(float(found["loss_d"]))
     assert losses[-1] < 0.5 * losses[0]
 
@@ -119,3 +120,29 @@ def test_machines_without_a_compiler_do_not_compile(monkeypatch):
     updates.can_compile.cache_clear()
     assert not updates.can_compile()
     updates.can_compile.cache_clear()
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_step_updates_both_players_and_the_average_if_one_is_kept(tiny_run, datasets, recipe):
+    players = Players(tiny_run(recipe), 3, CPU, "fp32")
+    real, y = datasets[recipe].batch(torch.arange(4))
+    networks = (players.generator, players.discriminator, players.average)
+    before = [snapshot(network) for network in networks]
+    batch = updates.Batch(real, y, torch.randn(4, 8))
+    losses = updates.train_step(players, batch, lambda x: x, 0)
+    moved = [changed(old, network) for old, network in zip(before, networks, strict=True)]
+    assert moved == [True, True, recipe == "modern"]
+    assert {"loss_d", "loss_g"} <= losses.keys()
+    assert players.to_listen_to() is (players.average if recipe == "modern" else players.generator)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_the_next_step_from_saved_tensors_is_the_same(tiny_run, dataset, precision):
+    real, y = dataset.batch(torch.arange(4))
+    batch = updates.Batch(real, y, torch.randn(4, 8))
+    one, other = (Players(tiny_run(seed=seed), 3, CPU, precision) for seed in (0, 1))
+    updates.train_step(one, batch, lambda x: x, 0)
+    other.load(one.tensors())
+    for players in (one, other):
+        updates.train_step(players, batch, lambda x: x, 1)
+    assert_same(one.tensors(), other.tensors())

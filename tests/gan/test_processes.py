@@ -1,4 +1,4 @@
-"""Several processes are one: the same weights in each, and those of a single process with the same batch."""
+"""Several processes are one: each has the weights that one process would have."""
 
 import multiprocessing
 import os
@@ -11,30 +11,31 @@ import torch
 from torch import nn
 
 from helpers.config import ConfigError
-from helpers.gan import processes as distributed
+from helpers.gan import processes
 from helpers.gan.networks import class_spread
-from helpers.train.checkpoints import load_newest_checkpoint
-from helpers.train.loop import Intervals, Limits, train_gan
+from helpers.train.checkpoints import Checkpoint, load_newest_checkpoint
+from helpers.train.loop import train_gan
+from helpers.train.schedule import Intervals, Limits
 
 CPU = torch.device("cpu")
 RECIPES = ("baseline", "modern")
 
 
-def train(dataset, config, folder: Path, steps: int) -> dict:
+def train(dataset, config, folder: Path, steps: int) -> Checkpoint:
     torch.set_num_threads(1)
     train_gan(dataset, config, folder, CPU, Limits(steps=steps), Intervals(1e6, 1e6))
     return load_newest_checkpoint(folder / "checkpoints")[0]
 
 
 def one_of_two(rank: int, folder: Path, jobs: list) -> list:
-    """What each job gives in one of two processes: a function, and its arguments after the process's number."""
+    """The results of some jobs in one of two processes; a job is a function and arguments."""
     os.environ |= {"WORLD_SIZE": "2", "RANK": str(rank), "MASTER_ADDR": "127.0.0.1"}
     os.environ["MASTER_PORT"] = (folder / "port").read_text()
-    distributed.join()
+    processes.join_processes()
     try:
         return [function(rank, *arguments) for function, *arguments in jobs]
     finally:
-        distributed.leave()
+        processes.leave_processes()
 
 
 def in_two_processes(folder: Path, *jobs) -> list[tuple]:
@@ -50,30 +51,30 @@ def in_two_processes(folder: Path, *jobs) -> list[tuple]:
 
 def of_a_batch(rank: int, x: torch.Tensor, y: torch.Tensor) -> dict:
     """Statistics and gradients of a batch's halves."""
-    x = distributed.own_share(x).clone().requires_grad_()
-    norm, spread = nn.BatchNorm2d(3), class_spread(x, distributed.own_share(y))
-    distributed.sync_batch_norms(norm)
+    x = processes.own_share(x).clone().requires_grad_()
+    norm, spread = nn.BatchNorm2d(3), class_spread(x, processes.own_share(y))
+    processes.sync_batch_norms(norm)
     normed = norm(x)
     loss = (normed.square() * x).sum() + (spread**2).sum()
     (gradient,) = torch.autograd.grad(loss, x, create_graph=True)
     (second,) = torch.autograd.grad(gradient.square().sum(), x)
     parameter = nn.Parameter(torch.zeros(2))
     parameter.grad = torch.full((2,), float(rank))
-    distributed.average_gradients([parameter])
+    processes.average_gradients([parameter])
     said = (
-        distributed.broadcast_from_first(f"from {rank}"),
-        distributed.everywhere(rank == 0),
-        distributed.everywhere(True),
+        processes.broadcast_from_first(f"from {rank}"),
+        processes.true_in_all_processes(rank == 0),
+        processes.true_in_all_processes(True),
     )
     values = {"normed": normed, "spread": spread, "gradient": gradient, "second": second}
     values |= norm.state_dict() | {
         "mean gradient": parameter.grad,
-        "first": torch.tensor(distributed.is_first()),
+        "first": torch.tensor(processes.is_first()),
     }
     return {name: value.detach() for name, value in values.items()} | {"said": said}
 
 
-def train_together(rank: int, dataset, config, folder: Path, steps: int) -> dict:
+def train_together(rank: int, dataset, config, folder: Path, steps: int):
     state = train(dataset, config, folder, steps) if rank == 0 else None
     if rank:  # it writes nothing, and returns when the first does
         result = train_gan(dataset, config, folder, CPU, Limits(steps=steps), Intervals(1e6, 1e6))
@@ -81,14 +82,12 @@ def train_together(rank: int, dataset, config, folder: Path, steps: int) -> dict
     return state
 
 
-def weights(state: dict, network: str) -> torch.Tensor:
-    tensors = state["players"][network]
-    return torch.cat(
-        [value.flatten() for name, value in sorted(tensors.items()) if value.is_floating_point()]
-    )
+def weights(state: Checkpoint, network: str) -> torch.Tensor:
+    own = sorted((n, v) for n, v in state.tensors.items() if n.startswith(f"{network}."))
+    return torch.cat([value.flatten() for _, value in own if value.is_floating_point()])
 
 
-def difference(one: dict, other: dict, start: dict, network: str) -> float:
+def difference(one, other, start, network: str) -> float:
     """How far two trainings are apart, as a share of how far they came."""
     moved = (weights(one, network) - weights(start, network)).norm()
     return float((weights(one, network) - weights(other, network)).norm() / moved)
@@ -138,10 +137,10 @@ def test_two_processes_stay_identical_and_train_as_one(
     first, second = results[1 + 2 * RECIPES.index(recipe)]
     kept = "average" if recipe == "modern" else "generator"
     for name, value in second.items():
-        assert torch.equal(value, first["players"][kept][name]), name
+        assert torch.equal(value, first.tensors[f"{kept}.{name}"]), name
     for network in ("generator", "discriminator"):
         assert difference(first, alone, start, network) < 0.05
-    assert torch.equal(first["rng"], alone["rng"])
+    assert torch.equal(first.tensors["rng"], alone.tensors["rng"])
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -154,7 +153,7 @@ def test_a_run_goes_on_with_another_number_of_processes(
     alone = train(datasets[recipe], config, tmp_path / "start", 4)
     longer = train(datasets[recipe], config, tmp_path / "start", 6)
     joined, _ = results[2 + 2 * RECIPES.index(recipe)]
-    assert joined["step"] == 4
+    assert joined.step == 4
     again_alone = train(datasets[recipe], config, folder / recipe, 6)
     for network in ("generator", "discriminator"):
         assert difference(joined, alone, start, network) < 0.05
@@ -163,11 +162,16 @@ def test_a_run_goes_on_with_another_number_of_processes(
 
 def test_a_process_on_its_own_leaves_everything_as_it_is():
     x = torch.randn(4, 3)
-    assert distributed.own_share(x) is distributed.summed(x) is distributed.gathered(x) is x
     assert (
-        distributed.n_processes() == 1
-        and distributed.is_first()
-        and not distributed.everywhere(False)
+        processes.own_share(x)
+        is processes.sum_over_processes(x)
+        is processes.gather_batches(x)
+        is x
+    )
+    assert (
+        processes.n_processes() == 1
+        and processes.is_first()
+        and not processes.true_in_all_processes(False)
     )
 
 

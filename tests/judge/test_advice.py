@@ -1,4 +1,4 @@
-"""Each fault of generated sounds provokes its message, and good ones none; and whether training still pays."""
+"""Each fault of generated sounds has its message, good ones none; whether training still helps."""
 
 import math
 import re
@@ -31,7 +31,7 @@ def faults_of(tiny_audio):
 
 
 def sounds(seed: int) -> torch.Tensor:
-    """Sixteen tones of four classes, an octave each, at varying pitch, level and decay: (16, 960)."""
+    """Sixteen tones (16, 960) of four classes, an octave each; pitch, level and decay vary."""
     rng = torch.Generator().manual_seed(seed)
     hertz = 200 * 2.0 ** (LABELS + 0.9 * torch.rand(16, generator=rng))
     time = torch.arange(960) / 8000
@@ -69,7 +69,7 @@ def test_silence_of_some_is_counted(faults_of):
     generated = sounds(1)
     generated[::4] = 0
     (fault,) = faults_of(generated)
-    assert fault.startswith("4 of 16 generated sounds are silence")
+    assert fault.startswith("4 of 16 generated sounds are silent")
 
 
 def test_clipping_is_counted_but_a_single_peak_is_not(faults_of):
@@ -102,21 +102,21 @@ def progress(*frechet: float, accuracy: float = 0.8) -> list[dict]:
     ]
 
 
-def test_a_falling_distance_still_pays():
+def test_a_falling_distance_still_helps():
     sentence = advise_on_training(progress(100, 60, 40, 30, 22, 17))
-    assert sentence.startswith("Training still pays") and "17.0" in sentence and "30.0" in sentence
+    assert sentence.startswith("Training still helps") and "17.0" in sentence and "30.0" in sentence
 
 
-def test_a_distance_that_has_settled_hardly_pays():
+def test_a_distance_that_has_settled_hardly_helps():
     assert advise_on_training(progress(100, 40, 20, 15, 15.2, 14.8)).startswith(
-        "Training hardly pays any more"
+        "Training hardly helps any more"
     )
 
 
-def test_a_distance_that_rises_again_hardly_pays_and_the_best_is_named():
+def test_a_distance_that_rises_again_hardly_helps_and_the_best_is_named():
     sentence = advise_on_training(progress(100, 40, 20, 25, 40, 80))
     assert (
-        sentence.startswith("Training hardly pays any more")
+        sentence.startswith("Training hardly helps any more")
         and "20.0" in sentence
         and "step 300" in sentence
     )
@@ -125,7 +125,7 @@ def test_a_distance_that_rises_again_hardly_pays_and_the_best_is_named():
 def test_accuracy_counts_too():
     lines = progress(50, 50, 50, 50, 50, 50)
     lines[-1]["accuracy"] = 1.0
-    assert advise_on_training(lines).startswith("Training still pays")
+    assert advise_on_training(lines).startswith("Training still helps")
 
 
 @pytest.mark.parametrize("n", [0, 1, 3])

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from helpers.data.dataset import fit_to
+from helpers.data.dataset import fit_clip_normaliser
 from helpers.judge import classifier as judge_module
 from helpers.judge.classifier import FEATURE_DIM, open_judge, train_judge
 from helpers.judge.figures import accuracy
@@ -13,7 +13,7 @@ from helpers.sound.mel import MelExtractor
 
 
 def easy_mels(audio, n_each: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Waveforms, compressed mels and labels: tones in one of three octaves at any level and phase."""
+    """Waveforms, log-mels and labels: tones in one of three octaves, at any level and phase."""
     rng = torch.Generator().manual_seed(seed)
     labels = torch.arange(3).repeat_interleave(n_each)
     hertz = 300 * 2.5 ** (labels + 0.4 * torch.rand(3 * n_each, generator=rng))
@@ -33,7 +33,7 @@ def judged(tiny_audio, dataset):
 
 def test_an_easy_set_is_learned(tiny_audio, judged):
     waveforms, compressed, labels = easy_mels(tiny_audio, 20, 1)
-    features, predicted = judged.look(compressed)
+    features, predicted = judged.classify(compressed)
     assert features.shape == (60, FEATURE_DIM) and not features.requires_grad
     assert accuracy(predicted, labels) > 0.9
     torch.testing.assert_close(judged.mels(waveforms.numpy()), compressed)
@@ -46,7 +46,7 @@ def test_the_same_seed_trains_the_same_judge_and_leaves_global_numbers_alone(tin
     for seed in (0, 0, 1):
         judge = train_judge(train, labels, 3, tiny_audio, dataset.normaliser, steps=4, seed=seed)
         assert not judge.network.training
-        found.append(judge.look(train)[0])
+        found.append(judge.classify(train)[0])
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
 
@@ -54,7 +54,7 @@ def test_the_same_seed_trains_the_same_judge_and_leaves_global_numbers_alone(tin
 def test_a_judge_can_be_trained_on_a_handful(tiny_audio, dataset):
     _, train, labels = easy_mels(tiny_audio, 1, 0)
     judge = train_judge(train, labels, 3, tiny_audio, dataset.normaliser, steps=4)
-    assert bool(torch.isfinite(judge.look(train)[0]).all())
+    assert bool(torch.isfinite(judge.classify(train)[0]).all())
 
 
 def test_a_judge_is_trained_once_and_opened_again(clips, tmp_path, monkeypatch):
@@ -64,7 +64,7 @@ def test_a_judge_is_trained_once_and_opened_again(clips, tmp_path, monkeypatch):
     monkeypatch.setattr(judge_module, "train_judge", None)  # calling it would fail
     again = open_judge(path, clips, steps=3)
     assert not again.network.training
-    assert torch.equal(again.look(mels)[0], first.look(mels)[0])
+    assert torch.equal(again.classify(mels)[0], first.classify(mels)[0])
 
 
 def test_a_judge_of_other_clips_or_steps_or_a_damaged_one_is_trained_anew(clips, tmp_path):
@@ -76,6 +76,10 @@ def test_a_judge_of_other_clips_or_steps_or_a_damaged_one_is_trained_anew(clips,
         lambda: path.write_bytes(b""),
     ):
         spoil()
-        expected = train_judge(*clips.split("train"), 3, clips.audio, fit_to(clips), steps=3)
+        expected = train_judge(
+            *clips.split("train"), 3, clips.audio, fit_clip_normaliser(clips), steps=3
+        )
         mels, _ = clips.split("test")
-        assert torch.equal(open_judge(path, clips, steps=3).look(mels)[0], expected.look(mels)[0])
+        assert torch.equal(
+            open_judge(path, clips, steps=3).classify(mels)[0], expected.classify(mels)[0]
+        )

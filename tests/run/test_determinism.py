@@ -1,4 +1,4 @@
-"""From recordings to sounds in processes of their own: the same seed gives the same sounds, bit for bit."""
+"""From recordings to sounds in two processes: one seed gives the same sounds, bit for bit."""
 
 import subprocess
 import sys
@@ -11,26 +11,29 @@ from pathlib import Path
 import torch
 from helpers.data import make_clips as extraction
 from helpers.config import DataConfig, make_config
-from helpers.data.dataset import TrainAudioSpectrogramDataset, fit_to
+from helpers.data.dataset import TrainAudioSpectrogramDataset, fit_clip_normaliser
 from helpers.data.clips import prepare_clips
 from helpers.gan.generator_file import load_generator
 from helpers.gan.generate import draw_latents, generate_sounds, make_inverter
-from helpers.train.loop import Intervals, Limits, train_gan
+from helpers.train.loop import train_gan
+from helpers.train.schedule import Intervals, Limits
 from helpers.train.watch import Watch
 
-sounds, folder, n_workers, minutes = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
+sounds, folder = Path(sys.argv[1]), Path(sys.argv[2])
+n_workers, minutes = int(sys.argv[3]), float(sys.argv[4])
 extraction.FEW_FILES, extraction.FILES_IN_A_ROW, extraction.n_workers = 0, 2, lambda: n_workers
 config = make_config("cpu", n_mels=32, n_frames=32)
 clips = prepare_clips(sounds, config.audio, DataConfig(), folder, folder)
 config = dataclasses.replace(config, classes=clips.classes)
-dataset = TrainAudioSpectrogramDataset(clips, fit_to(clips))
-watch = Watch(config, dataset, folder, draw=False)
+dataset = TrainAudioSpectrogramDataset(clips, fit_clip_normaliser(clips))
+watch = Watch(config, dataset, folder)
 limits, intervals = Limits(steps=4), Intervals(minutes, minutes)
-train_gan(dataset, config, folder, torch.device("cpu"), limits, intervals, on_samples=watch)
+train_gan(dataset, config, folder, torch.device("cpu"), limits, intervals, look=watch)
 generator = load_generator(folder / "generator.safetensors")
 labels = torch.arange(3)
-made = generate_sounds(generator, draw_latents(3, config.model.z_dim, seed=5), labels, make_inverter(generator, seed=5))
-print("sounds", hashlib.sha256(made.waveforms.tobytes()).hexdigest(), float(abs(made.waveforms).max()) > 0)
+z = draw_latents(3, config.model.z_dim, seed=5)
+made = generate_sounds(generator, z, labels, make_inverter(generator, seed=5)).waveforms
+print("sounds", hashlib.sha256(made.tobytes()).hexdigest(), float(abs(made).max()) > 0)
 """
 
 

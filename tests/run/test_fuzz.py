@@ -1,4 +1,4 @@
-"""Anything at all in place of a file: refused in words or read, never a crash, a hang, or a file outside the run.
+"""Anything in place of a file: refused in words or read, never a crash or a file outside.
 
 FUZZ_EXAMPLES says how many inputs are tried of each kind.
 """
@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from helpers.config import ConfigError, RunConfig
 from helpers.data.archives import SourceError, extract_archive
-from helpers.files import UnusableFileError
+from helpers.files import UnusableFileError, stamped_name
 from helpers.gan.generator_file import load_generator, save_generator
 from helpers.sound.audio_files import AudioError, read_audio
-from helpers.train.checkpoints import load_newest_checkpoint, save_checkpoint
+from helpers.train.checkpoints import Checkpoint, load_newest_checkpoint, save_checkpoint
 
 N_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
 FORMATS = {
@@ -68,7 +68,7 @@ SOUNDS = {suffix: sound(suffix) for suffix in FORMATS}
 
 @st.composite
 def damaged(draw, whole: bytes) -> bytes:
-    """A file with some bytes changed, most of them at its beginning; cut, doubled, or none of it left."""
+    """A file with some bytes changed, most at its beginning; cut, doubled, or nothing of it."""
     content = bytearray(whole)
     for _ in range(draw(st.integers(0, 8))):
         place = draw(st.integers(0, min(120, len(content) - 1)) | st.integers(0, len(content) - 1))
@@ -164,16 +164,24 @@ def test_any_configuration_is_read_or_refused(content):
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory) -> bytes:
     folder = tmp_path_factory.mktemp("whole")
-    return save_checkpoint({"step": 2, "weights": torch.ones(40, 40)}, folder, 2).read_bytes()
+    saved = Checkpoint(2, {"weights": torch.ones(40, 40)}, {"seconds": 1.5})
+    return save_checkpoint(folder, saved).read_bytes()
 
 
 @fuzzed
 @given(data=st.data())
-def test_any_bytes_are_a_checkpoint_or_told_of(checkpoint, tmp_path, data):
+def test_any_bytes_are_a_checkpoint_or_refused(checkpoint, tmp_path, data):
+    """Under the name that belongs to them, so that what is in them is looked at."""
     content = data.draw(damaged(checkpoint))
-    (tmp_path / "step-00000002.pt").write_bytes(content)
-    state, problems = load_newest_checkpoint(tmp_path)
-    assert (state is None) == (len(problems) == 1)
+    path = tmp_path / stamped_name("step", 2, content, ".safetensors")
+    path.write_bytes(content)
+    try:
+        loaded, problems = load_newest_checkpoint(tmp_path)
+    except UnusableFileError as error:
+        assert path.name in str(error)
+    else:
+        assert loaded.step == 2 and problems == []
+    path.unlink()
 
 
 @fuzzed

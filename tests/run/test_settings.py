@@ -1,8 +1,16 @@
-"""Parameters are refused by name, kind and range, with words a person can act on."""
+"""Settings are refused by name, kind and range, with words a person can act on."""
 
+import ast
+
+import nbformat
 import pytest
 
+from helpers.config import LARGEST_BATCH, DataConfig, TrainConfig, make_config
+from helpers.data import learn_inversion
+from helpers.files import PROJECT
+from helpers.judge.classifier import JUDGE_STEPS
 from helpers.run.settings import NOTEBOOKS, SettingError, read_settings
+from helpers.train.schedule import Intervals
 
 GOOD = {
     "run_dir": "runs/x",
@@ -60,6 +68,31 @@ def test_injected_name_that_does_not_exist_is_refused():
 def test_variables_of_later_cells_are_no_parameters():
     history = ["", "# Parameters\nsteps = 4\n", "minuts = 3"]
     assert read_settings("03_train", GOOD | {"In": history, "minuts": 3}).steps == 10
+
+
+def test_a_batch_may_be_as_large_in_a_notebook_as_in_a_configuration():
+    assert NOTEBOOKS["03_train"]["batch_size"].high == LARGEST_BATCH
+    assert TrainConfig(batch_size=LARGEST_BATCH).batch_size == LARGEST_BATCH
+    with pytest.raises(SettingError, match=f"parameter batch_size .* from 0 to {LARGEST_BATCH}"):
+        read_settings("03_train", GOOD | {"batch_size": LARGEST_BATCH + 1})
+
+
+def test_the_forms_of_the_notebooks_begin_with_the_defaults_of_the_code():
+    shown = {}
+    for name in NOTEBOOKS:
+        cells = nbformat.read(PROJECT / "notebooks" / f"{name}.ipynb", as_version=4).cells
+        (cell,) = [cell for cell in cells if "parameters" in cell.metadata.get("tags", ())]
+        for line in ast.parse(cell.source).body:
+            shown[name, line.targets[0].id] = ast.literal_eval(line.value)
+    preset, recipe = shown["01_data", "preset"], shown["01_data", "recipe"]
+    assert make_config(preset, recipe) == make_config()
+    assert shown["01_data", "kit_clips"] == DataConfig().kit_clips
+    assert shown["01_data", "inversion_steps"] == learn_inversion.STEPS
+    assert shown["03_train", "precision"] == TrainConfig().precision
+    assert shown["03_train", "checkpoint_minutes"] == Intervals().checkpoint
+    assert shown["03_train", "sample_minutes"] == Intervals().samples
+    for name in ("03_train", "04_listen"):
+        assert shown[name, "judge_steps"] == JUDGE_STEPS
 
 
 def test_every_notebook_has_the_common_parameters():

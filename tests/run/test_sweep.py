@@ -1,4 +1,4 @@
-"""Sweeps: every combination a run of its own, failures named, what is done kept, on processes or a dask cluster."""
+"""Sweeps: a run for each combination, failures named, done runs kept, on processes or dask."""
 
 import csv
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +8,7 @@ from distributed import LocalCluster
 
 from helpers.run import sweep as sweeps
 from helpers.run.settings import SettingError
-from helpers.run.sweep import open_executor, read_grid, run_name, sweep, write_table
+from helpers.run.sweep import open_executor, read_grid, run_name, sweep
 from helpers.train.metrics_file import append_metrics
 
 SMALL = "kit_clips=48 n_frames=32 inversion_steps=2 minutes=0 judge_steps=2 sounds_per_class=1"
@@ -71,13 +71,13 @@ def test_every_combination_is_run_and_a_failure_keeps_the_others(tmp_path):
     assert 0 <= done["accuracy"] <= 1 and done["frechet"] > 0
     assert failed["status"].startswith("01_data: ConfigError: n_mels must be divisible by 16")
     assert (tmp_path / failed["run"] / "notebooks" / "01_data.ipynb").exists()
-    table = list(csv.DictReader(write_table(tmp_path / "table.csv", rows).open(encoding="utf-8")))
+    table = list(csv.DictReader((tmp_path / "table.csv").open(encoding="utf-8")))
     assert [line["n_mels"] for line in table] == ["32", "33"]
     assert [line["status"] for line in table] == [row["status"] for row in rows]
 
 
 class Recorded:
-    """In place of a training: notes what was asked for, where, and ends well, badly or not at all."""
+    """In place of a training: keeps what was asked for, and ends well or, for seed 2, badly."""
 
     def __init__(self, monkeypatch):
         self.asked = []
@@ -88,7 +88,7 @@ class Recorded:
         path = sweeps.Path(folder)
         if parameters["seed"] == 2:
             raise MemoryError("the machine is gone")
-        sweeps._note(path, {"status": "done"})
+        sweeps._write_status(path, "done")
         append_metrics(
             path / "metrics.jsonl", {"kind": "quality", "step": 7, "frechet": parameters["seed"]}
         )

@@ -1,4 +1,4 @@
-"""Killed without warning at any moment: the next run goes on from a checkpoint that is whole, and nothing differs."""
+"""Killed at any moment: the next run goes on from a whole checkpoint, and nothing differs."""
 
 import os
 import random
@@ -12,14 +12,15 @@ from states import assert_same
 
 from helpers.judge.advice import TrainingWarning
 from helpers.train.checkpoints import load_newest_checkpoint
-from helpers.train.loop import Intervals, Limits, train_gan
+from helpers.train.loop import train_gan
 from helpers.train.metrics_file import read_metrics
+from helpers.train.schedule import Intervals, Limits
 
 N_KILLS = 50
 MOST_STEPS, LONGEST_S = 10, 0.1  # of a training before its death: so many begun, and then a moment
 
 
-class Told:
+class Announced:
     """A data set that writes a byte whenever a batch is asked for."""
 
     def __init__(self, dataset, pipe: int):
@@ -48,22 +49,22 @@ def test_a_run_killed_fifty_times_is_the_run_that_was_never_killed(dataset, tiny
     )  # what is loaded at the first step is loaded once, not by every child
     reached = []
     for _ in range(N_KILLS):
-        heard, told = os.pipe()
+        reading, writing = os.pipe()
         child = in_a_child(
-            lambda told=told: train(tmp_path / "killed", 10**6, 0, Told(dataset, told))
+            lambda pipe=writing: train(tmp_path / "killed", 10**6, 0, Announced(dataset, pipe))
         )
-        os.close(told)
+        os.close(writing)
         for _ in range(moments.randrange(MOST_STEPS)):
-            os.read(heard, 1)
+            os.read(reading, 1)
         time.sleep(moments.uniform(0, LONGEST_S))
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        os.close(heard)
+        os.close(reading)
         with warnings.catch_warnings():
             warnings.simplefilter("error", TrainingWarning)
             state, problems = load_newest_checkpoint(tmp_path / "killed" / "checkpoints")
         assert problems == []
-        reached.append(state["step"] if state else 0)
+        reached.append(state.step if state else 0)
     assert reached == sorted(reached) and len(set(reached)) > N_KILLS // 4
     n_steps = reached[-1] + 3
     for folder in ("killed", "whole"):
@@ -76,9 +77,8 @@ def test_a_run_killed_fifty_times_is_the_run_that_was_never_killed(dataset, tiny
     killed, whole = (
         load_newest_checkpoint(tmp_path / name / "checkpoints")[0] for name in ("killed", "whole")
     )
-    assert killed["step"] == whole["step"] == n_steps
-    assert_same(killed["players"], whole["players"])  # weights, averages, optimisers
-    assert torch.equal(killed["rng"], whole["rng"])
+    assert killed.step == whole.step == n_steps
+    assert_same(killed.tensors, whole.tensors)  # weights, averages, optimisers, random state
     steps = [
         line["step"] for line in read_metrics(tmp_path / "killed" / "metrics.jsonl", "training")
     ]

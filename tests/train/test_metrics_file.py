@@ -1,14 +1,16 @@
 """metrics.jsonl: added to, read back, cut back, and not upset by a torn line."""
 
 import errno
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from helpers.train import metrics_file as records
+from helpers import files
+from helpers.files import stamped_name
 from helpers.train.metrics_file import (
-    add_quality,
+    add_quality_file,
     append_metrics,
     compare_runs,
     drop_lines_after,
@@ -66,9 +68,8 @@ def test_lines_after_a_step_are_dropped_but_what_was_measured_stays(tmp_path):
 
 def test_nothing_is_written_where_no_line_is_dropped(tmp_path, monkeypatch):
     path = write(tmp_path / "m.jsonl", training(5))
-    monkeypatch.setattr(records, "write_atomically", None)
+    monkeypatch.setattr(files, "write_atomically", None)
     drop_lines_after(path, 5)
-    add_quality(path, path.read_bytes())
     assert read_metrics(path, "training") == [training(5)]
 
 
@@ -79,8 +80,7 @@ def test_a_disk_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path, monk
     path = write(tmp_path / "m.jsonl", training(1))
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", fail)
-        reads = (lambda: read_metrics(path, "training"), lambda: drop_lines_after(path, 1))
-        for read in (*reads, lambda: add_quality(path, b"")):
+        for read in (lambda: read_metrics(path, "training"), lambda: drop_lines_after(path, 1)):
             with pytest.raises(OSError, match=os.strerror(errno.EIO)):
                 read()
     assert read_metrics(path, "training") == [training(1)]
@@ -135,17 +135,40 @@ def test_lines_that_nobody_wrote_are_left_out(tmp_path):
     assert len(path.read_text().splitlines()) == 1
 
 
-def test_only_what_was_measured_is_added_and_once(tmp_path):
-    own = write(tmp_path / "own.jsonl", training(2), {"kind": "quality", "step": 1})
-    other = write(
-        tmp_path / "other.jsonl",
-        training(3),
-        {"kind": "quality", "step": 2},
-        {"kind": "quality", "step": 1},
-    )
-    for _ in range(2):
-        add_quality(own, other.read_bytes())
-        assert read_metrics(own, "training") == [training(2)]
-        assert [line["step"] for line in read_metrics(own, "quality")] == [1, 2]
-    add_quality(tmp_path / "new.jsonl", None)
-    assert not (tmp_path / "new.jsonl").exists()
+def part(folder, step: int, *lines: dict) -> Path:
+    """A part of the metrics as a run on Drive has it."""
+    content = "".join(f"{json.dumps(line)}\n" for line in lines).encode()
+    path = folder / stamped_name("metrics", step, content, ".jsonl")
+    path.write_bytes(content)
+    return path
+
+
+def test_of_a_runs_parts_on_drive_the_newest_whole_one_counts(tmp_path):
+    part(tmp_path, 1, training(1))
+    part(tmp_path, 2, training(1), training(2))
+    part(tmp_path, 3, training(1), training(2), training(3)).write_bytes(b"broke off")
+    assert read_metrics(tmp_path / "metrics.jsonl", "training") == [training(1), training(2)]
+    append_metrics(tmp_path / "metrics.jsonl", training(2))  # moved off the drive and trained
+    append_metrics(tmp_path / "metrics.jsonl", training(4))
+    lines = read_metrics(tmp_path / "metrics.jsonl", "training")
+    assert [line["step"] for line in lines] == [1, 2, 4], "each line once"
+
+
+def test_of_two_parts_of_one_step_the_longer_one_is_the_newer(tmp_path):
+    part(tmp_path, 2, training(1), training(2))
+    part(tmp_path, 2, training(1))
+    assert read_metrics(tmp_path / "metrics.jsonl", "training") == [training(1), training(2)]
+
+
+def test_every_measurement_on_drive_is_a_file_of_its_own_and_stays_in_order(tmp_path):
+    folder = tmp_path / "run"
+    measured = [{"kind": "quality", "accuracy": n / 20, "source": "rain"} for n in range(12)]
+    folder.mkdir()
+    for line in measured:
+        before = {path: path.read_bytes() for path in folder.iterdir()}
+        add_quality_file(folder, line)
+        assert before.items() <= {p: p.read_bytes() for p in folder.iterdir()}.items()
+    part(folder, 5, training(1), measured[0])
+    assert read_metrics(folder / "metrics.jsonl", "quality") == measured
+    (newest,) = compare_runs(tmp_path, "rain")
+    assert newest == {"run": "run"} | measured[-1]

@@ -1,0 +1,49 @@
+"""How training goes: the same batch of sounds at every look, as one picture and as sound files."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from IPython.display import display
+from torch import Tensor
+
+from helpers.config import MAX_NAME_BYTES, AudioConfig, digest_of
+from helpers.show.plots import save_figure, spectrogram_grid
+from helpers.sound.audio_files import write_wav
+
+SHOWN_PER_CLASS = 4
+COLUMNS = 8
+
+
+class FixedBatchView:
+    """Draws a batch of sounds, writes it to files, and renews one picture in the notebook."""
+
+    def __init__(self, classes: Sequence[str], audio: AudioConfig):
+        self.classes, self.audio, self.shown = classes, audio, None
+
+    def __call__(self, log_mels: Tensor, waveforms: Tensor, title: str, folder: Path) -> None:
+        """Write folder/spectrograms.png and the first sound of each class as folder/<class>.wav.
+
+        log_mels (B, n_mels, n_frames) and waveforms (B, clip_samples) hold class after class, as
+        many sounds of each. Shows the picture the first time, and afterwards replaces it.
+        """
+        log_mels = log_mels.unflatten(0, (len(self.classes), -1))  # (classes, sounds of each, ...)
+        log_mels = log_mels[:, :SHOWN_PER_CLASS]
+        titles = [name for name in self.classes for _ in range(log_mels.shape[1])]
+        figure = spectrogram_grid(log_mels.flatten(0, 1), self.audio, titles, COLUMNS, title)
+        save_figure(figure, folder / "spectrograms.png")
+        first = waveforms[:: len(waveforms) // len(self.classes)]  # (classes, clip_samples)
+        for name, waveform in zip(self.classes, first, strict=True):
+            write_wav(folder / _wav_name(name), waveform.numpy(), self.audio.sample_rate)
+        if self.shown is None:
+            self.shown = display(figure, display_id=True)
+        else:
+            self.shown.update(figure)
+
+
+def _wav_name(class_name: str) -> str:
+    """The class's name and ".wav"; where that is too long, a digest replaces the name's end."""
+    ending, name = ".wav", os.fsencode(class_name)
+    if len(name) + len(ending) > MAX_NAME_BYTES:
+        ending = f"-{digest_of(class_name)}.wav"
+    return os.fsdecode(name[: MAX_NAME_BYTES - len(ending)]) + ending

@@ -1,0 +1,180 @@
+"""What training leaves on disk, and how it is taken up again.
+
+Checkpoints and lines of metrics are written on a thread of their own. Training outlives a disk
+that is full or gone: it says so once and tries again at the next interval.
+"""
+
+import contextlib
+import json
+import math
+import warnings
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from helpers.config import RunConfig, checkpoint_identity
+from helpers.config_json import differences
+from helpers.files import RunFiles, UnusableFileError
+from helpers.gan.players import Players
+from helpers.gan.processes import broadcast_from_first, is_first
+from helpers.judge.advice import TrainingWarning
+from helpers.train.checkpoints import (
+    START_OVER,
+    Checkpoint,
+    load_newest_checkpoint,
+    save_checkpoint,
+)
+from helpers.train.metrics_file import append_metrics, drop_lines_after
+from helpers.train.schedule import Schedule
+from helpers.train.side_thread import SideThread
+
+CHECKPOINT = "the run's checkpoint"
+SAMPLES = "the run's samples"
+DRIVE = "the run's copy on Drive"
+LOSS_NAMES = ("loss_d", "loss_g", "loss_class", "r1")
+
+
+class DiskTrouble:
+    """Writing that fails does not end training: it is warned of once, until it works again."""
+
+    def __init__(self):
+        self.failing: dict[str, OSError] = {}  # what could not be written, and why
+
+    @contextlib.contextmanager
+    def outlived(self, what: str) -> Iterator[None]:
+        """Warn with TrainingWarning where the writing of `what` fails with OSError."""
+        try:
+            yield
+            self.failing.pop(what, None)
+        except OSError as error:
+            if type(self.failing.get(what)) is not type(error):
+                warnings.warn(
+                    f"{what} could not be written ({error}). Training goes on and tries again at "
+                    "every interval; what was saved before stays. Make room, or see that the disk "
+                    "or Drive is there",
+                    TrainingWarning,
+                    stacklevel=4,
+                )
+            self.failing[what] = error
+
+
+class Saver:
+    """Writes the checkpoints and metrics of a run, and calls `send` after each checkpoint."""
+
+    def __init__(
+        self,
+        files: RunFiles,
+        config: RunConfig,
+        players: Players,
+        rng: torch.Generator,
+        thread: SideThread,
+        send: Callable[[], None] | None,
+    ):
+        self.files, self.config, self.send = files, config, send
+        self.players, self.rng, self.thread = players, rng, thread
+        self.losses: list[dict[str, Tensor]] = []  # of the steps since the last checkpoint
+        self.trouble = DiskTrouble()
+
+    def resume(self) -> tuple[int, float]:
+        """Take up the newest checkpoint. Returns its step and seconds; 0 and 0 if there is none.
+
+        Raises UnusableFileError if it is of another configuration, or cannot be read: a run is
+        not begun anew where the disk does not say what there is.
+        """
+        self.thread.finish()
+        try:
+            loaded = load_newest_checkpoint(self.files.checkpoints) if is_first() else (None, [])
+            checkpoint, problems = broadcast_from_first(loaded)
+            step = checkpoint.step if checkpoint else 0
+            seconds = self._load(checkpoint) if checkpoint else 0.0
+            if is_first():
+                drop_lines_after(self.files.metrics, step)
+        except OSError as error:
+            raise UnusableFileError(
+                f"{self.files.root} cannot be read, or its metrics not be written ({error}): see "
+                "that the disk is there and has room, and run this again; nothing in it was changed"
+            ) from error
+        for problem in problems:
+            warnings.warn(problem, TrainingWarning, stacklevel=3)
+        if is_first():
+            at = f"continuing from step {step}, {seconds / 60:.1f} minutes into {self.files.root}"
+            print(at if checkpoint else f"a new run: step 0 of {self.files.root}")
+        return step, seconds
+
+    def _load(self, checkpoint: Checkpoint) -> float:
+        try:
+            before = json.loads(checkpoint.note["identity"])
+            found = differences(before, checkpoint_identity(self.config))
+            if not found:
+                self.players.load(checkpoint.tensors)
+                self.rng.set_state(checkpoint.tensors["rng"])
+            seconds = float(checkpoint.note["seconds"])
+            if not 0 <= seconds < math.inf:
+                raise ValueError(f"{seconds} seconds of training")
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError, RuntimeError) as e:
+            raise UnusableFileError(
+                f"the checkpoints of {self.files.root} are of networks that this version does not "
+                f"build: use the version that began the run, {START_OVER}"
+            ) from e
+        if found:
+            raise UnusableFileError(
+                f"{self.files.root} was trained with other settings ({'; '.join(found)}): use them "
+                f"again, {START_OVER}"
+            )
+        return seconds
+
+    def save(self, schedule: Schedule) -> None:
+        """Copy the state of training, and write it and a line of metrics beside training."""
+        line = self._loss_line(schedule) if self.losses else None
+        self.losses.clear()
+        if is_first():
+            identity = json.dumps(checkpoint_identity(self.config))
+            note = {"identity": identity, "seconds": schedule.seconds}
+            tensors = self.players.tensors() | {"rng": self.rng.get_state()}
+            self.thread.start(self._write, Checkpoint(schedule.step, tensors, note), line)
+
+    def save_end(self, schedule: Schedule) -> None:
+        """Save the last step, unless it is saved, and once more where writing has failed."""
+        if schedule.saved_step != schedule.step:
+            self.save(schedule)
+        self.thread.finish()
+        if CHECKPOINT in self.trouble.failing:
+            self.save(schedule)
+            self.thread.finish()
+
+    def send_end(self) -> None:
+        """Send what came after the last checkpoint; warn of what could not be written at all."""
+        if is_first():
+            self.thread.start(self._send)
+            self.thread.finish()
+        for what, error in self.trouble.failing.items():
+            if what != SAMPLES:
+                warnings.warn(
+                    f"the end of this training is not in {what} ({error}). The run is in "
+                    f"{self.files.root}. When there is room and the disk or Drive is there, run "
+                    "this again: training goes on from what was written",
+                    TrainingWarning,
+                    stacklevel=4,
+                )
+
+    def _write(self, checkpoint: Checkpoint, line: dict | None) -> None:
+        with self.trouble.outlived(CHECKPOINT):
+            if line:  # first: the next run drops a line without checkpoint, but no checkpoint
+                append_metrics(self.files.metrics, line)
+            save_checkpoint(self.files.checkpoints, checkpoint)
+        self._send()
+
+    def _send(self) -> None:
+        if self.send:
+            with self.trouble.outlived(DRIVE):
+                self.send()
+
+    def _loss_line(self, schedule: Schedule) -> dict:
+        """A line of metrics: the mean of each loss since the last checkpoint."""
+        epoch = round(schedule.step / schedule.per_epoch, 2)
+        line = {"kind": "training", "step": schedule.step, "epoch": epoch}
+        for name in LOSS_NAMES:
+            values = [float(one[name]) for one in self.losses if name in one]
+            line |= {name: round(sum(values) / len(values), 4)} if values else {}
+        return line | {"minutes": round(schedule.seconds / 60, 3)}

@@ -1,0 +1,112 @@
+"""When training reads its losses, saves, looks and stops."""
+
+import math
+import time
+from dataclasses import dataclass
+
+from helpers.gan.processes import broadcast_from_first, is_first, n_processes
+from helpers.progress import progress_bar
+
+STEPS_BETWEEN_READINGS = 20  # to read a loss is to wait for the device
+LOOKING_SHARE = 0.05  # of the time may go into looks: those that take long come less often
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When training stops: at the first limit that is reached. All are totals of the run; 0: none.
+
+    >>> Limits(epochs=2, steps=50).total_steps(steps_per_epoch=10)
+    20
+    """
+
+    minutes: float = 0.0
+    epochs: int = 0
+    steps: int = 0
+
+    def total_steps(self, steps_per_epoch: int) -> float:
+        """The limit in steps, infinite if only minutes are given."""
+        given = [n for n in (self.steps, self.epochs * steps_per_epoch) if n]
+        return min(given, default=math.inf)
+
+    def worth_compiling(self) -> bool:
+        """Whether a run is so long that compiling, some twenty seconds or more, is won back."""
+        return self.minutes >= 3 or (not self.minutes and self.steps >= 1000)
+
+
+@dataclass(frozen=True)
+class Intervals:
+    """Minutes between two checkpoints, and between two looks at the fixed batch."""
+
+    checkpoint: float = 2.0
+    samples: float = 1.0
+
+
+class Schedule:
+    """Counts steps and seconds, and says after each step what is due."""
+
+    def __init__(
+        self, limits: Limits, intervals: Intervals, per_epoch: int, step: int, seconds: float
+    ):
+        self.limits, self.intervals, self.per_epoch = limits, intervals, per_epoch
+        self.step, self.seconds = step, seconds
+        self.started = time.monotonic() - seconds
+        self.saved_step, self.saved_at = step, seconds
+        self.looked_step, self.looked_at = step, None
+
+    def after_step(self, stop_pressed: bool, look_s: float, looking: bool) -> set[str]:
+        """Count a step. Returns which of "read", "save", "look" and "stop" are due.
+
+        look_s: seconds that the last look took; looking: one is going on. With several processes
+        the first one decides; to ask it after every step would make all wait.
+        """
+        self.step += 1
+        due = {"read"} if self.step == 1 or self.step % STEPS_BETWEEN_READINGS == 0 else set()
+        if due or n_processes() == 1:
+            due |= {"stop"} if stop_pressed else set()
+            decided = self._decide(due, look_s, looking)
+            self.seconds, due = broadcast_from_first(decided)
+        if "save" in due:
+            self.saved_step, self.saved_at = self.step, self.seconds
+        if "look" in due:
+            self.looked_step, self.looked_at = self.step, self.seconds
+        return due
+
+    def _decide(self, due: set[str], look_s: float, looking: bool) -> tuple[float, set[str]]:
+        seconds = time.monotonic() - self.started
+        if self.looked_at is None:
+            self.looked_at = seconds  # after the first step, which may have compiled
+        pause = max(60 * self.intervals.samples, look_s / LOOKING_SHARE)
+        if seconds - self.looked_at >= pause and not looking:
+            due = due | {"look"}
+        spacing = self.per_epoch * math.ceil(100 / self.per_epoch)  # epochs, a hundred steps apart
+        epoch_ended = self.step // spacing > self.saved_step // spacing
+        if epoch_ended or seconds - self.saved_at >= 60 * self.intervals.checkpoint:
+            due = due | {"save"}
+        return seconds, due
+
+    def limit_reached(self) -> str:
+        """The name of the limit that is reached, or ""."""
+        if self.limits.minutes and self.seconds >= 60 * self.limits.minutes:
+            return "minutes"
+        if self.step >= self.limits.total_steps(self.per_epoch):
+            return "epochs" if self.step == self.limits.epochs * self.per_epoch else "steps"
+        return ""
+
+    def open_bar(self):
+        """A progress bar over minutes, if they are a limit, else over steps."""
+        unit = "s" if self.limits.minutes else "step"
+        words = {"desc": "training", "unit": unit, "disable": not is_first()}
+        return progress_bar(total=self._total(), initial=self._done(), **words)
+
+    def show(self, bar, losses: dict) -> None:
+        """Move the bar to where training is."""
+        loss_d, loss_g = float(losses["loss_d"]), float(losses["loss_g"])
+        bar.set_postfix_str(f"step {self.step}, D {loss_d:.2f}, G {loss_g:.2f}", refresh=False)
+        bar.update(self._done() - bar.n)
+
+    def _total(self) -> float:
+        minutes = self.limits.minutes
+        return round(60 * minutes) if minutes else self.limits.total_steps(self.per_epoch)
+
+    def _done(self) -> float:
+        return min(round(self.seconds), self._total()) if self.limits.minutes else self.step

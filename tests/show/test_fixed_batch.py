@@ -1,0 +1,84 @@
+"""The picture of training: files written, one picture shown and then replaced."""
+
+import os
+
+import pytest
+import soundfile
+import torch
+
+from helpers.config import MAX_NAME_BYTES
+from helpers.show import fixed_batch
+from helpers.show.fixed_batch import FixedBatchView
+
+CLASSES = ("high", "low", "noise")
+N_EACH = 6
+
+
+class Display:
+    """Stands for the notebook: counts figures shown and figures that replaced them."""
+
+    def __init__(self):
+        self.shown, self.replaced = [], []
+
+    def __call__(self, figure, display_id: bool):
+        assert display_id
+        self.shown.append(figure)
+        return self
+
+    def update(self, figure):
+        self.replaced.append(figure)
+
+
+@pytest.fixture
+def notebook(monkeypatch):
+    display = Display()
+    monkeypatch.setattr(fixed_batch, "display", display)
+    return display
+
+
+def batch(audio) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-mels and waveforms; the first waveform of class k is k / 10 throughout."""
+    n = len(CLASSES) * N_EACH
+    waveforms = torch.full((n, audio.clip_samples), 0.9)
+    for label in range(len(CLASSES)):
+        waveforms[label * N_EACH] = label / 10
+    return torch.full((n, audio.n_mels, audio.n_frames), audio.floor_value), waveforms
+
+
+def test_a_picture_and_the_first_sound_of_each_class_are_written(tiny_audio, tmp_path, notebook):
+    folder = tmp_path / "samples" / "7"
+    FixedBatchView(CLASSES, tiny_audio)(*batch(tiny_audio), "step 7", folder)
+    assert {path.name for path in folder.iterdir()} == {
+        "spectrograms.png",
+        "high.wav",
+        "low.wav",
+        "noise.wav",
+    }
+    for label, name in enumerate(CLASSES):
+        samples, rate = soundfile.read(folder / f"{name}.wav")
+        assert rate == tiny_audio.sample_rate and len(samples) == tiny_audio.clip_samples
+        assert abs(samples - label / 10).max() < 1e-3
+
+
+def test_four_sounds_of_each_class_are_drawn(tiny_audio, tmp_path, notebook):
+    FixedBatchView(CLASSES, tiny_audio)(*batch(tiny_audio), "step 7", tmp_path)
+    (figure,) = notebook.shown
+    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    assert titles == ["high"] * 4 + ["low"] * 4 + ["noise"] * 4
+    assert figure.get_suptitle() == "step 7"
+
+
+def test_the_picture_is_shown_once_and_then_replaced(tiny_audio, tmp_path, notebook):
+    view = FixedBatchView(CLASSES, tiny_audio)
+    for step in range(3):
+        view(*batch(tiny_audio), f"step {step}", tmp_path / str(step))
+    assert [figure.get_suptitle() for figure in notebook.shown] == ["step 0"]
+    assert [figure.get_suptitle() for figure in notebook.replaced] == ["step 1", "step 2"]
+
+
+def test_classes_with_the_longest_names_have_files_of_their_own(tiny_audio, tmp_path, notebook):
+    classes = ("a" * 255, "a" * 254 + "b", "ü" * 127)
+    FixedBatchView(classes, tiny_audio)(*batch(tiny_audio), "step 7", tmp_path)
+    names = sorted(path.name for path in tmp_path.glob("*.wav"))
+    assert [name[:100] for name in names] == ["a" * 100, "a" * 100, "ü" * 100]
+    assert all(len(os.fsencode(name)) <= MAX_NAME_BYTES for name in names)
