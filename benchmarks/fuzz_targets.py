@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 import torch
 from safetensors import safe_open
-from safetensors.torch import load, save_file
+from safetensors.torch import load
 
 from helpers.config import AudioConfig, ConfigError, ModelConfig, RunConfig, make_config
 from helpers.data.archives import SourceError, extract_archive
@@ -24,6 +24,7 @@ from helpers.gan.generator_file import (
     save_generator,
 )
 from helpers.gan.networks import make_generator
+from helpers.network_file import pack
 from helpers.sound import audio_files as audio
 from helpers.sound.normalisation import fit_normaliser
 from helpers.train.checkpoints import Checkpoint, load_newest_checkpoint, save_checkpoint
@@ -77,11 +78,8 @@ def read_generator(content: bytes, work: Path) -> None:
     path = _written(content[1:], work, "safetensors")
     if content[:1] != b"\0":
         texts = content[1:].decode("utf-8", "replace").split("\0")
-        save_file(
-            weights(),
-            path,
-            dict(zip(("audio", "model", "classes", "note", "version"), texts, strict=False)),
-        )
+        names = ("audio", "model", "classes", "note", "version")
+        path.write_bytes(pack(weights(), dict(zip(names, texts, strict=False))))
     assert len(describe_origin(path)) < 10_000
     assert load_generator(path).classes
 

@@ -48,10 +48,6 @@ def write_atomically(path: Path, content: bytes) -> None:
     """
     partial = path.with_name(f"{path.name}.partial")
     try:
-        if callable(content):  # TEMPORARY for helpers in the middle of their work
-            path.parent.mkdir(parents=True, exist_ok=True)
-            content(partial)
-            content = partial.read_bytes()
         write_synced(partial, content)
         os.replace(partial, path)
     except OSError:

@@ -74,10 +74,7 @@ def load_network(
 
 
 def read_metadata(content: bytes) -> dict[str, str]:
-    """The metadata in the bytes of a safetensors file, which begins with a JSON header.
-
-    The first eight bytes are the header's length.
-    """
+    """The metadata in a safetensors file: eight bytes of a length, then JSON of that length."""
     length = int.from_bytes(content[:8], "little")
     return json.loads(content[8 : 8 + length]).get("__metadata__") or {}
 
@@ -89,3 +86,14 @@ def digest_tensors(tensors: dict[str, Tensor]) -> str:
         digest.update(name.encode())
         digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+def with_prefix(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of one part, under names that begin with the part's."""
+    return {f"{name}.{key}": value for key, value in tensors.items()}
+
+
+def without_prefix(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of one part of a file, under their own names."""
+    start = f"{name}."
+    return {k.removeprefix(start): value for k, value in tensors.items() if k.startswith(start)}

@@ -18,9 +18,10 @@ WITH_EXAMPLES = [m for m, path in zip(MODULES, PATHS, strict=True) if ">>> " in 
 
 
 @pytest.fixture
-def names(clips, sound_generator, tmp_path, monkeypatch):
+def names(clips, sound_generator, write_sounds, tmp_path, monkeypatch):
     """Clips, a generator, a judge and sounds, by the names that examples use, and a folder."""
     monkeypatch.chdir(tmp_path)
+    write_sounds(tmp_path / "sounds", 4, seed=1)
     audio, generator = clips.audio, sound_generator()
     save_generator(tmp_path / "runs" / "rain" / "generator.safetensors", generator)
     judge = train_judge(*clips.split("train"), 3, audio, fit_clip_normaliser(clips), steps=2)

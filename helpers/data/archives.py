@@ -24,7 +24,7 @@ HARMLESS_BYTES = 2**30  # may be any number of times as large
 
 
 class SourceError(ValueError):
-    """Recordings that cannot be had; the message says what, where, what was expected and what to do."""
+    """Recordings that cannot be had; the message says where, what was expected and what to do."""
 
 
 def extract_archive(archive: Path, work_dir: Path, progress: Callable | None = None) -> Path:
@@ -116,10 +116,9 @@ def _unpack_tar(archive: Path, folder: Path, progress: Callable | None) -> None:
 
 
 def _check_members(archive: Path, folder: Path, members: Iterable[tuple[str, int, bool]]) -> None:
-    """Raise SourceError unless all members may be extracted to the folder.
+    """Raise SourceError if a member would leave the folder, or all of them would not fit.
 
-    A member is its name, its size in bytes, and whether it is a plain file or folder. None may leave
-    the folder, and together they must fit on the disk.
+    A member is its name, its size in bytes, and whether it is a plain file or folder.
     """
     limit = max(HARMLESS_BYTES, MOST_TIMES * archive.stat().st_size)
     free = shutil.disk_usage(folder).free - KEPT_FREE_BYTES

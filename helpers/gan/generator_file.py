@@ -17,7 +17,7 @@ from helpers.config import AudioConfig, ConfigError, ModelConfig, check_classes
 from helpers.config_json import from_json, to_json
 from helpers.files import UnusableFileError, read_if_there, write_atomically
 from helpers.gan.networks import make_generator
-from helpers.network_file import pack, read_metadata, unpack
+from helpers.network_file import pack, read_metadata, unpack, with_prefix, without_prefix
 from helpers.sound.magnitudes import MagnitudeNet
 from helpers.sound.normalisation import Normaliser, load_normaliser
 
@@ -38,10 +38,10 @@ class SoundGenerator:
 
 def save_generator(path: Path, generator: SoundGenerator, origin: dict | None = None) -> Path:
     """Write a generator as safetensors. `origin` says what made it: step, seed, recordings, …"""
-    parts = {"network": generator.network.state_dict()}
-    parts["normaliser"] = generator.normaliser.tensors()
+    tensors = with_prefix("network", generator.network.state_dict())
+    tensors |= with_prefix("normaliser", generator.normaliser.tensors())
     if generator.inversion is not None:
-        parts["inversion"] = generator.inversion.state_dict()
+        tensors |= with_prefix("inversion", generator.inversion.state_dict())
     metadata = {
         "version": __version__,
         "audio": to_json(generator.audio),
@@ -49,7 +49,6 @@ def save_generator(path: Path, generator: SoundGenerator, origin: dict | None = 
         "classes": "\n".join(name.encode("unicode_escape").decode() for name in generator.classes),
         "note": json.dumps(origin or {}),
     }
-    tensors = {f"{part}.{n}": value for part in parts for n, value in parts[part].items()}
     write_atomically(path, pack(tensors, metadata))
     return path
 
@@ -125,16 +124,16 @@ def _build(tensors: dict[str, Tensor], metadata: dict[str, str]) -> SoundGenerat
     model = from_json(ModelConfig, metadata["model"])
     names = metadata["classes"].split("\n")
     classes = check_classes([name.encode().decode("unicode_escape") for name in names])
-    weights = _part(tensors, "network")
+    weights = without_prefix("network", tensors)
     with torch.device("meta"):  # takes no memory, whatever sizes the file asks for
         _check_shapes(make_generator(model, audio, len(classes)), weights)
     network = make_generator(model, audio, len(classes)).eval()
     network.load_state_dict(weights)
     if not all(value.isfinite().all() for value in network.state_dict().values()):
         raise ConfigError("the generator has weights that are no finite numbers")
-    normaliser = load_normaliser(_part(tensors, "normaliser"), audio, len(classes))
+    normaliser = load_normaliser(without_prefix("normaliser", tensors), audio, len(classes))
     inversion = None
-    if weights := _part(tensors, "inversion"):
+    if weights := without_prefix("inversion", tensors):
         inversion = MagnitudeNet(audio).eval()
         inversion.load_state_dict(weights)
     return SoundGenerator(network, audio, model, classes, normaliser, inversion)
@@ -152,11 +151,6 @@ def _check_shapes(network: nn.Module, weights: dict[str, Tensor]) -> None:
     if found:
         shown = "; ".join(found[:MAX_DIFFERENCES])
         raise ConfigError(f"the generator has other weights: {shown} ({len(found)} in all)")
-
-
-def _part(tensors: dict[str, Tensor], part: str) -> dict[str, Tensor]:
-    start = f"{part}."
-    return {n.removeprefix(start): value for n, value in tensors.items() if n.startswith(start)}
 
 
 def _escape(value, most: int = 60) -> str:

@@ -36,9 +36,7 @@ class CGAN_Generator(nn.Module):  # noqa: N801 (the name this system is known by
 class CGAN_Discriminator(nn.Module):  # noqa: N801
     """The label as a second image channel, then strided convolutions to one logit."""
 
-    def __init__(
-        self, n_classes: int, n_mels: int = 128, n_frames: int = 512, spectral_norm: bool = False
-    ):
+    def __init__(self, n_classes: int, n_mels=128, n_frames=512, spectral_norm=False):
         super().__init__()
         wrap = nn.utils.parametrizations.spectral_norm if spectral_norm else nn.Identity()
         self.image_shape = (1, n_mels, n_frames)

@@ -16,6 +16,7 @@ from helpers.gan.losses import class_loss, discriminator_loss, generator_loss, r
 from helpers.gan.networks import ProjectionDiscriminator, make_discriminator, make_generator
 from helpers.gan.processes import average_gradients, n_processes, sync_batch_norms
 from helpers.labels import one_hot
+from helpers.network_file import with_prefix, without_prefix
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 AVERAGE_RAMP = 0.05  # the half-life is at most this share of the images seen so far (ADA, 2020)
@@ -84,21 +85,21 @@ class Players:
         """Copies of everything that the next step depends on, by name."""
         found = {}
         for name in NETWORKS:
-            found |= _with_prefix(name, getattr(self, name).state_dict())
+            found |= with_prefix(name, getattr(self, name).state_dict())
         for name in OPTIMISERS:
             for index, averages in getattr(self, name).state_dict()["state"].items():
-                found |= _with_prefix(f"{name}.{index}", averages)
+                found |= with_prefix(f"{name}.{index}", averages)
         scaler = {name: torch.tensor(value) for name, value in self.scaler.state_dict().items()}
-        found |= _with_prefix("scaler", scaler)
+        found |= with_prefix("scaler", scaler)
         return {name: value.detach().clone() for name, value in found.items()}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Go on from what `tensors` gave; ValueError or RuntimeError if it is of other networks."""
         for name in NETWORKS:
-            getattr(self, name).load_state_dict(_without_prefix(name, tensors))
+            getattr(self, name).load_state_dict(without_prefix(name, tensors))
         for name in OPTIMISERS:
-            _load_averages(getattr(self, name), _without_prefix(name, tensors))
-        scaler = _without_prefix("scaler", tensors)
+            _load_averages(getattr(self, name), without_prefix(name, tensors))
+        scaler = without_prefix("scaler", tensors)
         if scaler and self.scaler.is_enabled():  # a run may go on in fp16 after another precision
             self.scaler.load_state_dict({name: value.item() for name, value in scaler.items()})
 
@@ -228,7 +229,7 @@ def _load_averages(optimiser: torch.optim.Adam, tensors: dict[str, Tensor]) -> N
     """
     state = {}
     for index, parameter in enumerate(optimiser.param_groups[0]["params"]):
-        given = _without_prefix(str(index), tensors)
+        given = without_prefix(str(index), tensors)
         like = parameter.detach().cpu()
         wanted = {"step": torch.Size(), "exp_avg": like.shape, "exp_avg_sq": like.shape}
         if not given:
@@ -243,12 +244,3 @@ def _load_averages(optimiser: torch.optim.Adam, tensors: dict[str, Tensor]) -> N
         raise ValueError("there are averages of parameters that these networks do not have")
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
-
-
-def _with_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{prefix}.{name}": value for name, value in tensors.items()}
-
-
-def _without_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    start = f"{prefix}."
-    return {n.removeprefix(start): value for n, value in tensors.items() if n.startswith(start)}

@@ -45,7 +45,7 @@ class Evaluator:
     clips must hold the log-mels of `AudioConfig.for_judge`, and at least two clips a split.
 
     >>> judged = evaluator.judge_generator(generator, evaluator.test.labels, inverter)
-    >>> evaluator.figures(judged)["accuracy"]  # beside evaluator.figures(evaluator.test)
+    >>> accuracy = evaluator.figures(judged)["accuracy"]
     """
 
     def __init__(self, judge: Judge, clips: ClipCache):
