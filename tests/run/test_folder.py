@@ -22,13 +22,9 @@ def test_a_run_on_drive_is_worked_on_here_and_a_new_one_takes_nothing_up(
     monkeypatch.setattr(folder, "PROJECT", tmp_path / "project")
     run = open_run("a", use_drive=True)
     run.write_config(make_config())
-    assert run.here.parent == tmp_path / "project" / "data" / "runs" and run.here.name.startswith(
-        "a-"
-    )
-    assert (
-        run.local.generator == run.here / "generator.safetensors"
-        and run.local.local.root == run.here
-    )
+    assert run.here.parent == tmp_path / "project" / "data" / "runs"
+    assert run.here.name.startswith("a-")
+    assert run.local.generator == run.here / "generator.safetensors"
     append_metrics(run.metrics, {"kind": "training", "step": 1})
     saved = save_checkpoint(run.checkpoints, Checkpoint(1, {}, {}))  # moved there from elsewhere
     drive_copy = run.open_drive_copy()
