@@ -195,7 +195,10 @@ class DriveCopy:
 
 def _mark_beginning(drive: Path) -> None:
     """Say on a drive that its run begins now. What other machines have of it does not come back."""
+    earlier = files.stamped_files(drive, BEGINNING, PARTS[BEGINNING])
     files.add_stamped_file(drive, BEGINNING, PARTS[BEGINNING], uuid.uuid4().hex.encode())
+    for file in earlier:
+        files.drop(file.path)
 
 
 def forget_training(folder: Path) -> None:
