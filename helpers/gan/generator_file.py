@@ -89,20 +89,20 @@ def load_generator(path: Path, device: torch.device | str = "cpu") -> SoundGener
     if content is None:
         advice = "run 03_train first, with the same run folder"
         raise UnusableFileError(f"no generator at {path}: {advice}")
-    generator = parse_generator(content, path)
+    generator = _parse_generator(content, path)
     generator.network.to(device)
     return generator
 
 
 def is_whole_generator(content: bytes | None) -> bool:
-    """Whether `parse_generator` accepts the content of a file; None: there is no file."""
+    """Whether `_parse_generator` accepts the content of a file; None: there is no file."""
     try:
-        return content is not None and bool(parse_generator(content, Path()))
+        return content is not None and bool(_parse_generator(content, Path()))
     except UnusableFileError:
         return False
 
 
-def parse_generator(content: bytes, path: Path) -> SoundGenerator:
+def _parse_generator(content: bytes, path: Path) -> SoundGenerator:
     """The generator in the content of the file `path`, on the CPU.
 
     Raises UnusableFileError if it is damaged or of another make. It takes bytes because a file that
