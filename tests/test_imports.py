@@ -80,7 +80,7 @@ def wing_of(module: str, modules: Mapping) -> str:
 
 
 def violations(imports: Mapping[str, list[Import]]) -> list[str]:
-    """What breaks the rules above in {module: its imports}; each is a sentence with the names."""
+    """One sentence, with the names, for each break of a rule above by the modules in `imports`."""
     found, graph = [], {}  # graph: each module and those modules of helpers that it imports
     for module, imported in imports.items():
         place, wing = module.removeprefix("helpers."), wing_of(module, imports)
