@@ -1,17 +1,54 @@
-"""Panels of buttons and sliders for 04_listen; they work with ipywidgets 7.7 and 8."""
+"""Panels of buttons and sliders for 04_listen; they work with ipywidgets 7.7 and 8.
+
+They hold no ipywidgets.Output: where a cell fills one, a notebook that runs without a browser can
+wait for ever (nbclient, which stands in for the browser, then misses the end of the cell).
+"""
+
+import html
+from collections.abc import Callable
 
 import ipywidgets as widgets
 import numpy as np
 import torch
-from IPython.display import display
+from matplotlib.figure import Figure
 
 from helpers.config import AudioConfig
 from helpers.gan.generate import NO_TRUNCATION, draw_latents, generate_sounds
 from helpers.gan.generator_file import SoundGenerator
 from helpers.show.audio_player import player
-from helpers.show.plots import printable, spectrogram_grid
+from helpers.show.plots import png_bytes, printable, spectrogram_grid
 from helpers.sound.inversion import MelInverter
 from helpers.sound.mel import MelExtractor
+
+
+class SoundView(widgets.VBox):
+    """A picture above a player, or a sentence that says why there are none; empty at first."""
+
+    def __init__(self):
+        super().__init__()
+        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
+        self.sound = widgets.Audio(format="wav", autoplay=False, loop=False)
+        self.sentence = widgets.HTML()
+
+    def show(self, figure: Figure, waveform: np.ndarray, sample_rate: int) -> None:
+        """Draw a figure, and offer a waveform (n,) to play at its own level."""
+        self.picture.value = png_bytes(figure)
+        self.sound.value = player(waveform, sample_rate).data
+        self.children = (self.picture, self.sound)
+
+    def show_what(self, make: Callable[[], tuple[Figure, np.ndarray, int]]) -> bool:
+        """Show what make() returns; True if it raised nothing.
+
+        Its error is said in the panel: no page shows what the handler of a button raises.
+        """
+        try:
+            self.show(*make())
+        except Exception as error:
+            words = html.escape(printable(f"{type(error).__name__}: {error}"))
+            self.sentence.value = f"<b>There is no sound, because of an error.</b> {words}"
+            self.children = (self.sentence,)
+            return False
+        return True
 
 
 def sound_panel(
@@ -27,36 +64,34 @@ def sound_panel(
     truncation_choice = widgets.FloatSlider(
         value=truncation, min=0.1, max=NO_TRUNCATION, step=0.1, description="truncation"
     )
-    button, output = widgets.Button(description="Generate", icon="play"), widgets.Output()
+    button, view = widgets.Button(description="Generate", icon="play"), SoundView()
 
-    def generate(_) -> None:
+    def generate() -> tuple[Figure, np.ndarray, int]:
         z = draw_latents(1, generator.model.z_dim, seed_choice.value, truncation_choice.value)
         label = class_choice.value
         sounds = generate_sounds(generator, z, torch.tensor([label]), inverter)
         title = f"{generator.classes[label]}, seed {seed_choice.value}"
-        output.clear_output(wait=True)
-        with output:
-            display(spectrogram_grid(sounds.compressed, generator.audio, [title]))
-            display(player(sounds.trimmed()[0], sounds.sample_rate))
-        seed_choice.value += 1
+        figure = spectrogram_grid(sounds.compressed, generator.audio, [title])
+        return figure, sounds.trimmed()[0], sounds.sample_rate
 
-    button.on_click(generate)
+    def press(_) -> None:
+        if view.show_what(generate):
+            seed_choice.value += 1
+
+    button.on_click(press)
     rows = [class_choice, seed_choice], [truncation_choice, button]
-    return widgets.VBox([*map(widgets.HBox, rows), output])
+    return widgets.VBox([*map(widgets.HBox, rows), view])
 
 
 def compare_panel(waveforms: dict[str, np.ndarray], audio: AudioConfig) -> widgets.VBox:
     """A button for each name of waveforms (clip_samples,): the chosen one is drawn and played."""
-    choice, output = widgets.ToggleButtons(options=list(waveforms)), widgets.Output()
+    choice, view = widgets.ToggleButtons(options=list(waveforms)), SoundView()
 
-    def show(_) -> None:
+    def draw() -> tuple[Figure, np.ndarray, int]:
         waveform = waveforms[choice.value]
         log_mel = MelExtractor(audio)(torch.from_numpy(waveform)[None])  # (1, n_mels, n_frames)
-        output.clear_output(wait=True)
-        with output:
-            display(spectrogram_grid(log_mel, audio, [choice.value]))
-            display(player(waveform, audio.sample_rate))
+        return spectrogram_grid(log_mel, audio, [choice.value]), waveform, audio.sample_rate
 
-    choice.observe(show, names="value")
-    show(None)
-    return widgets.VBox([choice, output])
+    choice.observe(lambda _: view.show_what(draw), names="value")
+    view.show(*draw())
+    return widgets.VBox([choice, view])

@@ -1,6 +1,7 @@
 """Figures and tables: spectrograms in seconds, hertz and decibels; curves; bars."""
 
 import html
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -108,8 +109,15 @@ def table(rows: Sequence[dict], caption: str = "", most: int = 200) -> HTML:
 def save_figure(figure: Figure, path: Path) -> Path:
     """Write a figure as PNG."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=90)
+    path.write_bytes(png_bytes(figure))
     return path
+
+
+def png_bytes(figure: Figure) -> bytes:
+    """A figure as the content of a PNG file."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=90)
+    return file.getvalue()
 
 
 def printable(text: str) -> str:
