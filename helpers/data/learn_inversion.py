@@ -93,8 +93,9 @@ def train_magnitude_net(
         network = MagnitudeNet(audio).to(device)
     weights = list(network.parameters())
     optimiser = torch.optim.AdamW(weights, LEARNING_RATE, betas=(0.9, 0.99), fused=True)
+    rising = 0.05 if steps > 20 else 0.4  # share of the steps; a twentieth of 20 is no step at all
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, LEARNING_RATE, total_steps=steps, pct_start=0.05
+        optimiser, LEARNING_RATE, total_steps=steps, pct_start=rising
     )
     for _ in tracked(progress, range(steps), steps, "inversion"):
         magnitude, mel = _draw_batch(waveforms, short, network.bank, rng)

@@ -63,6 +63,12 @@ def test_training_is_repeatable_and_leaves_the_global_generator_alone(tones, tin
     assert any(not torch.equal(v, other.state_dict()[n]) for n, v in first.state_dict().items())
 
 
+@pytest.mark.parametrize("steps", [1, 2, 3, 19, 20, 21, 40])
+def test_any_number_of_steps_trains(tones, tiny_audio, steps):
+    network = train_magnitude_net(tones, tiny_audio, steps=steps)
+    assert all(bool(torch.isfinite(p).all()) for p in network.parameters())
+
+
 def test_powers_and_the_other_compression_are_learned_too(tones, tiny_audio):
     audio = dataclasses.replace(
         tiny_audio, mel_norm="none", power=2.0, compression="log1p", normalisation="per_clip"
