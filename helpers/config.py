@@ -24,7 +24,7 @@ AUDIO_LIMITS = {
     "n_mels": 1_024,
     "n_frames": 8_192,
 }
-LARGEST_BATCH = 65_536
+SMALLEST_BATCH, LARGEST_BATCH = 2, 65_536  # batch statistics need two clips
 MAX_NETWORK_WIDTH = 4_096  # of a network's latents, channels and embeddings
 MAX_CLASSES = 10_000
 MAX_NAME_BYTES = 255  # of a folder's name, on nearly every disk
@@ -146,8 +146,8 @@ class TrainConfig:
 
     def __post_init__(self):
         _check_choice("precision", self.precision, PRECISIONS)
-        batch = f"at least 2 (batch statistics need it) and at most {LARGEST_BATCH}"
-        fits = 2 <= self.batch_size <= LARGEST_BATCH
+        fits = SMALLEST_BATCH <= self.batch_size <= LARGEST_BATCH
+        batch = f"at least {SMALLEST_BATCH} (batch statistics need it) and at most {LARGEST_BATCH}"
         _require(fits, f"batch_size must be {batch}", self.batch_size)
         rule = "must lie between 0 and 1"
         _require(0 <= self.beta1 < 1, f"beta1 {rule}", self.beta1)

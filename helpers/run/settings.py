@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 
-from helpers.config import AUDIO_LIMITS, LARGEST_BATCH, PRECISIONS, PRESETS, RECIPES, ConfigError
+from helpers.config import (
+    AUDIO_LIMITS,
+    LARGEST_BATCH,
+    PRECISIONS,
+    PRESETS,
+    RECIPES,
+    SMALLEST_BATCH,
+    ConfigError,
+)
 from helpers.sound.inversion import METHODS
 
 INJECTED = "# Parameters"  # the first line of the cell that papermill adds
@@ -22,12 +30,13 @@ class SettingError(ConfigError):
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting: its kind, and its range or choices."""
+    """One setting: its kind, and its range or choices; or_zero: 0 stands for a default, too."""
 
     kind: type
     low: float = 0
     high: float = 10**9
     choices: tuple[str, ...] = ()
+    or_zero: bool = False
 
     def check(self, name: str, value):
         """The value in its kind; SettingError says what was expected and what came."""
@@ -39,9 +48,11 @@ class Setting:
         else:
             numbers = (int, float) if self.kind is float else int
             is_number = isinstance(value, numbers) and not isinstance(value, bool)
-            fits = is_number and self.low <= value <= self.high
+            in_range = is_number and self.low <= value <= self.high
+            fits = in_range or (is_number and self.or_zero and value == 0)
             whole = "whole " if self.kind is int else ""
             expected = f"a {whole}number from {self.low:g} to {self.high:g}"
+            expected = f"0, or {expected}" if self.or_zero else expected
         if fits:
             return self.kind(value)
         hint = ""
@@ -75,7 +86,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "minutes": Setting(float, high=100_000),
         "epochs": Setting(int),
         "steps": Setting(int),
-        "batch_size": Setting(int, high=LARGEST_BATCH),  # 0: the recipe's
+        "batch_size": Setting(int, SMALLEST_BATCH, LARGEST_BATCH, or_zero=True),  # 0: the recipe's
         "learning_rate": Setting(float, high=0.1),  # 0: the recipe's
         "precision": Setting(str, choices=PRECISIONS),
         "checkpoint_minutes": INTERVAL,

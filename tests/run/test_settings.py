@@ -5,7 +5,7 @@ import ast
 import nbformat
 import pytest
 
-from helpers.config import LARGEST_BATCH, DataConfig, TrainConfig, make_config
+from helpers.config import LARGEST_BATCH, SMALLEST_BATCH, DataConfig, TrainConfig, make_config
 from helpers.data import learn_inversion
 from helpers.files import PROJECT
 from helpers.judge.classifier import JUDGE_STEPS
@@ -73,8 +73,15 @@ def test_variables_of_later_cells_are_no_parameters():
 def test_a_batch_may_be_as_large_in_a_notebook_as_in_a_configuration():
     assert NOTEBOOKS["03_train"]["batch_size"].high == LARGEST_BATCH
     assert TrainConfig(batch_size=LARGEST_BATCH).batch_size == LARGEST_BATCH
-    with pytest.raises(SettingError, match=f"parameter batch_size .* from 0 to {LARGEST_BATCH}"):
+    with pytest.raises(SettingError, match=f"parameter batch_size .* from 2 to {LARGEST_BATCH}"):
         read_settings("03_train", GOOD | {"batch_size": LARGEST_BATCH + 1})
+
+
+def test_a_batch_of_one_is_refused_before_anything_runs_and_0_is_the_recipes():
+    with pytest.raises(SettingError, match="batch_size must be 0, or a whole number from 2 to"):
+        read_settings("03_train", GOOD | {"batch_size": 1})
+    assert read_settings("03_train", GOOD | {"batch_size": 0}).batch_size == 0
+    assert read_settings("03_train", GOOD | {"batch_size": 2}).batch_size == SMALLEST_BATCH
 
 
 def test_the_forms_of_the_notebooks_begin_with_the_defaults_of_the_code():

@@ -18,7 +18,7 @@ from drives import train_with
 from failing import files_of_at_most, on_a_disk_of
 from states import assert_same
 
-from helpers.config import ConfigError, DataConfig, ModelConfig
+from helpers.config import SMALLEST_BATCH, ConfigError, DataConfig, ModelConfig
 from helpers.files import UnusableFileError
 from helpers.gan import players as updates
 from helpers.judge.advice import TrainingWarning
@@ -632,6 +632,11 @@ def test_a_run_goes_on_in_half_precision(train, tiny_run, tmp_path):
     train(tiny_run(), steps=1)
     assert train(tiny_run(), steps=2, precision="fp16").step == 2
     assert train(tiny_run(), steps=3).step == 3
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_smallest_batch_trains(train, tiny_run, recipe):
+    assert train(tiny_run(recipe, batch_size=SMALLEST_BATCH), steps=3).stopped_by == "steps"
 
 
 def test_a_run_that_is_refused_keeps_its_metrics(train, tiny_run, tmp_path):
