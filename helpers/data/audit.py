@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import io
+import warnings
 from collections import Counter
 from collections.abc import Iterable
 from fnmatch import fnmatch
@@ -116,23 +117,46 @@ def leave_out(row: AuditRow, most: float) -> AuditRow:
     return row._replace(status="left out", changes="", n_clips=0, why=why)
 
 
+def check_holdout(paths: Iterable[str], holdout: str) -> None:
+    """Raise DatasetError if holdout, a glob of names, matches none of the files; "" is no glob."""
+    names = sorted({Path(path).name for path in paths})
+    if holdout and names and not any(fnmatch(name, holdout) for name in names):
+        examples = ", ".join(map(repr, names[:3]))
+        raise DatasetError(
+            f"holdout {holdout!r} matches no file: names are like {examples}. Give a pattern that "
+            'some match, or "" to hold out a seventh of each class'
+        )
+
+
 def split_train_test(rows: list[AuditRow], holdout: str) -> list[AuditRow]:
     """The rows of kept files with their split: whole files are for training or for test.
 
-    holdout is a glob of the names of test files. Without it a share of each class is for test,
-    chosen by content. Raises DatasetError if no file is left for training.
+    holdout is a glob of the names of test files. Without it, or where it matches no kept file, a
+    share of each class is for test, chosen by content. Raises DatasetError if no file of a class,
+    or none at all, is left for training.
     """
     kept = [row for row in rows if row.status == "kept"]
     test = {row.path for row in kept if holdout and fnmatch(Path(row.path).name, holdout)}
-    for label in sorted({row.label for row in kept}) if not holdout else ():
-        members = sorted((row for row in kept if row.label == label), key=lambda row: row.digest)
-        enough = len(members) >= FEWEST_FOR_TEST
-        n_test = max(1, round(len(members) * TEST_SHARE)) if enough else 0
-        test |= {row.path for row in members[:n_test]}
+    if holdout and not test:
+        warnings.warn(
+            f"holdout {holdout!r} matches only files that are not used: a seventh of each class "
+            "is held out instead",
+            stacklevel=4,
+        )
     if len(test) == len(kept):
         raise DatasetError(
             f"holdout {holdout!r} matches every usable file, so none is left for training"
         )
+    by_pattern = bool(test)
+    for label in sorted({row.label for row in kept}):
+        members = sorted((row for row in kept if row.label == label), key=lambda row: row.digest)
+        if not by_pattern and len(members) >= FEWEST_FOR_TEST:
+            test |= {row.path for row in members[: max(1, round(len(members) * TEST_SHARE))]}
+        elif all(row.path in test for row in members):
+            raise DatasetError(
+                f"holdout {holdout!r} matches every usable file of class {label!r}, so none is "
+                "left to train it on: give another pattern, or take the class out of the folder"
+            )
     split = {row.path: "test" if row.path in test else "train" for row in kept}
     return [row._replace(split=split.get(row.path, row.split)) for row in rows]
 

@@ -102,8 +102,8 @@ def open_clips(
     cache = _open_cache(cache_dir, data.digest)
     if cache is not None:
         return cache
-    kit = {"kit_clips": data.kit_clips, "seed": config.train.seed}
-    source = open_source(data.source, work_dir, **kit, stage=data.stage, progress=progress)
+    how = {"kit_clips": data.kit_clips, "stage": data.stage, "progress": progress}
+    source = open_source(data.source, work_dir, **how)
     return prepare_clips(source.folder, config.audio, data, data_dir, cache_dir, progress)
 
 
@@ -132,11 +132,13 @@ def prepare_clips(
     """Open the clips of a folder of class folders; their log-mels are made if they are not cached.
 
     Writes what became of each file to data_dir/audit.csv, and the cache to cache_dir.
-    Raises DatasetError if no file can be used, or the cache does not fit or cannot be written.
+    Raises DatasetError if no file can be used, if data.holdout leaves nothing to train a class on
+    or matches no file, or if the cache does not fit or cannot be written.
 
     >>> clips = prepare_clips(Path("sounds"), AudioConfig(), DataConfig(), Path("run"), Path("run"))
     """
     files = list_files(folder)
+    audits.check_holdout((path for path, _, _ in files), data.holdout)
     data_json = to_json(dataclasses.replace(data, source="", stage=False, digest=""))
     settings = digest_of(to_json(audio), data_json)
     listing = digest_of(*(f"{path} {size} {mtime}" for path, size, mtime in files))

@@ -17,6 +17,7 @@ from helpers.data.layouts import find_classes, recognise_holdout
 from helpers.progress import tracked
 
 KIT = "kit"
+KIT_SEED = 0  # never that of a training: runs of several seeds must learn from the same sounds
 COPY_THREADS = 8  # a copy from Google Drive mostly waits for the answer to its request
 COPY_RETRIES = 2
 RETRY_PAUSE_S = 2.0
@@ -40,13 +41,12 @@ def open_source(
     work_dir: Path,
     *,
     kit_clips: int = 2000,
-    seed: int = 0,
     stage: bool = False,
     progress: Callable | None = None,
 ) -> Source:
     """Bring recordings to the local disk: below work_dir, or a folder stays where it is.
 
-    source: "kit" (kit_clips drum sounds made from seed), the name of a known data set, or the path
+    source: "kit" (kit_clips drum sounds, always the same), a known data set, or the path
     of a folder or an archive. stage: copy a folder to work_dir, once, because many small reads are
     slow where it lies. progress makes a bar, as `helpers.progress.progress_bar` does. Raises
     SourceError if there is no such source, or it holds no class folders with audio.
@@ -56,7 +56,9 @@ def open_source(
     source = os.fspath(source)
     work_dir = Path(os.path.expanduser(work_dir)).resolve()
     if source == KIT:
-        folder = make_kit(work_dir / f"kit-{kit_clips}-{seed}", kit_clips, seed, progress=progress)
+        folder = make_kit(
+            work_dir / f"kit-{kit_clips}-{KIT_SEED}", kit_clips, KIT_SEED, progress=progress
+        )
         return Source(KIT, folder)
     if source in KNOWN_DATASETS:
         known = KNOWN_DATASETS[source]
