@@ -9,6 +9,7 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -103,25 +104,13 @@ class Saver:
         return step, seconds
 
     def _load(self, checkpoint: Checkpoint) -> float:
-        try:
-            before = json.loads(checkpoint.note["identity"])
-            found = differences(before, checkpoint_identity(self.config))
-            if not found:
-                self.players.load(checkpoint.tensors)
-                self.rng.set_state(checkpoint.tensors["rng"])
+        check_settings(checkpoint, self.config, self.files.root)
+        with _of_another_version(self.files.root):
+            self.players.load(checkpoint.tensors)
+            self.rng.set_state(checkpoint.tensors["rng"])
             seconds = float(checkpoint.note["seconds"])
             if not 0 <= seconds < math.inf:
                 raise ValueError(f"{seconds} seconds of training")
-        except (KeyError, TypeError, ValueError, OverflowError, AttributeError, RuntimeError) as e:
-            raise UnusableFileError(
-                f"the checkpoints of {self.files.root} are of networks that this version does not "
-                f"build: use the version that began the run, {START_OVER}"
-            ) from e
-        if found:
-            raise UnusableFileError(
-                f"{self.files.root} was trained with other settings ({'; '.join(found)}): use them "
-                f"again, {START_OVER}"
-            )
         return seconds
 
     def save(self, schedule: Schedule) -> None:
@@ -178,3 +167,43 @@ class Saver:
             values = [float(one[name]) for one in self.losses if name in one]
             line |= {name: round(sum(values) / len(values), 4)} if values else {}
         return line | {"minutes": round(schedule.seconds / 60, 3)}
+
+
+def check_newest_checkpoint(files: RunFiles, config: RunConfig) -> None:
+    """Raise UnusableFileError if a run's newest checkpoint is of other settings, or not readable.
+
+    A run without a checkpoint can be trained with any settings.
+    """
+    try:
+        checkpoint, _ = load_newest_checkpoint(files.checkpoints)
+    except OSError as error:
+        raise UnusableFileError(
+            f"{files.checkpoints} cannot be read ({error}): see that the disk is there, and run "
+            "this again; nothing in it was changed"
+        ) from error
+    if checkpoint:
+        check_settings(checkpoint, config, files.root)
+
+
+def check_settings(checkpoint: Checkpoint, config: RunConfig, root: Path) -> None:
+    """Raise UnusableFileError if a checkpoint of the run in `root` is of other settings."""
+    with _of_another_version(root):
+        before = json.loads(checkpoint.note["identity"])
+        found = differences(before, checkpoint_identity(config))
+    if found:
+        raise UnusableFileError(
+            f"{root} was trained with other settings ({'; '.join(found)}): use them again, "
+            f"{START_OVER}"
+        )
+
+
+@contextlib.contextmanager
+def _of_another_version(root: Path) -> Iterator[None]:
+    """Raise UnusableFileError where a whole checkpoint does not hold what this version wants."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, RuntimeError) as error:
+        raise UnusableFileError(
+            f"the checkpoints of {root} are of networks that this version does not build: use the "
+            f"version that began the run, {START_OVER}"
+        ) from error

@@ -152,6 +152,17 @@ def printed(notebook) -> str:
     return "".join(output.get("text", "") for output in outputs)
 
 
+def test_a_training_that_is_refused_leaves_the_run_as_it_was(run_dir, tmp_path):
+    before = (run_dir / "config.json").read_bytes()
+    for other in ({"batch_size": 6}, {"learning_rate": 0.002}):
+        with pytest.raises(papermill.PapermillExecutionError) as error:
+            execute(
+                "03_train", tmp_path / "03.ipynb", run_dir=str(run_dir), **SMALL["03_train"] | other
+            )
+        assert "was trained with other settings" in error.value.evalue
+        assert (run_dir / "config.json").read_bytes() == before
+
+
 def test_training_again_continues(run_dir, tmp_path):
     settings = SMALL["03_train"] | {"steps": 6}
     done = execute("03_train", tmp_path / "03.ipynb", run_dir=str(run_dir), **settings)
