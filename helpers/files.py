@@ -8,6 +8,7 @@ import hashlib
 import os
 import re
 import stat
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,9 +45,10 @@ class RunFiles:
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file beside `path`, then rename it: a kill leaves the old file or the new one.
 
-    Raises OSError where the disk is full, gone or read-only; the old file stays.
+    Of several that write it at once, the last one counts. Raises OSError where the disk is full,
+    gone or read-only; the old file stays.
     """
-    partial = path.with_name(f"{path.name}.partial")
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.partial")
     try:
         write_synced(partial, content)
         os.replace(partial, path)

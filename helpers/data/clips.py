@@ -10,6 +10,9 @@ import hashlib
 import json
 import mmap
 import re
+import shutil
+import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +31,7 @@ from helpers.data.disk_space import estimate_cache_size, require_room
 from helpers.data.layouts import list_files
 from helpers.data.make_clips import write_mels
 from helpers.data.sources import open_source
-from helpers.files import write_atomically
+from helpers.files import write_atomically, write_synced
 from helpers.sound.audio_files import read_clip
 
 VERY_FEW_CLIPS = 10  # of a class
@@ -36,6 +39,8 @@ READ_CLIPS = 512  # in one batch of a pass over the cache
 ENOUGH_CLIPS = 8_192  # to measure with
 ENOUGH_VALUES = 2**28  # of log-mels to measure with, a gigabyte
 MAX_SAMPLES = 2**40  # of a recording
+MAKING = "making-"  # begins the name of a folder in which a cache is made
+ABANDONED_S = 3_600  # without a change: whoever made it was killed
 DAMAGE = (ValueError, KeyError, TypeError, OverflowError, RecursionError, FileNotFoundError)
 
 
@@ -139,13 +144,10 @@ def prepare_clips(
     """
     files = list_files(folder)
     audits.check_holdout((path for path, _, _ in files), data.holdout)
-    data_json = to_json(dataclasses.replace(data, source="", stage=False, digest=""))
-    settings = digest_of(to_json(audio), data_json)
-    listing = digest_of(*(f"{path} {size} {mtime}" for path, size, mtime in files))
+    settings = _settings_digest(audio, data)
     with _explain_write_errors(cache_dir):
         cache_dir.mkdir(parents=True, exist_ok=True)
-        # Holds the key for this list of files: if none has changed, none is read to find the key
-        listing_file = cache_dir / f"listing-{digest_of(settings, listing)}.txt"
+        listing_file = _listing_file(cache_dir, settings, files)
         key = listing_file.read_text(errors="replace") if listing_file.exists() else ""
         cache = _open_cache(cache_dir, key, folder)
         if cache is None:
@@ -159,6 +161,42 @@ def prepare_clips(
     with _explain_write_errors(data_dir):
         audits.write_audit(cache.audit, data_dir / "audit.csv")
     return cache
+
+
+def remove_older_caches(clips: ClipCache, data: DataConfig, cache_dir: Path) -> None:
+    """Remove what a run's cache_dir holds of other settings or recordings than those of its clips.
+
+    What the judge sees of these clips stays, and so does a cache that is in use where such files
+    cannot be removed.
+    """
+    files, audios = list_files(clips.folder), (clips.audio, clips.audio.for_judge())
+    listings = [_listing_file(cache_dir, _settings_digest(one, data), files) for one in audios]
+    kept = {clips.key} | {path.read_text() for path in listings if path.exists()}
+    for path in sorted(cache_dir.glob("features-*.*")):  # the log-mels first
+        form = re.fullmatch(r"features-([0-9a-f]{12})\.(f16|json|sha256)", path.name)
+        if form and form[1] not in kept:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError:  # the rest of this cache stays, too
+                kept.add(form[1])
+    for path in cache_dir.glob("listing-*.txt"):
+        if path not in listings:
+            path.unlink(missing_ok=True)
+    for folder in cache_dir.glob(f"{MAKING}*"):  # of a process that was killed
+        latest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
+        if time.time() - latest > ABANDONED_S:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _settings_digest(audio: AudioConfig, data: DataConfig) -> str:
+    data_json = to_json(dataclasses.replace(data, source="", stage=False, digest=""))
+    return digest_of(to_json(audio), data_json)
+
+
+def _listing_file(cache_dir: Path, settings: str, files: list[tuple[str, int, int]]) -> Path:
+    """Holds the key of a list of files: if none has changed, none is read to find the key."""
+    listing = digest_of(*(f"{path} {size} {mtime}" for path, size, mtime in files))
+    return cache_dir / f"listing-{digest_of(settings, listing)}.txt"
 
 
 @contextlib.contextmanager
@@ -178,32 +216,33 @@ def _cache_files(cache_dir: Path, key: str) -> list[Path]:
 
 
 def _make_cache(folder, digests, audio, data, cache_dir, key, progress) -> ClipCache:
-    mels_file, index_file, digests_file = _cache_files(cache_dir, key)
-    partial = mels_file.with_suffix(".partial")
-    try:
+    """Make a cache in a folder of its own, and move it to its place when it is whole."""
+    with tempfile.TemporaryDirectory(prefix=MAKING, dir=cache_dir) as making:
+        files = mels_file, index_file, digests_file = _cache_files(Path(making), key)
         rows, clips = write_mels(
-            partial, folder, audits.start_audit(digests), audio, data, progress
+            mels_file, folder, audits.start_audit(digests), audio, data, progress
         )
         if not clips:
             raise DatasetError(audits.explain_nothing_usable(folder, rows))
         rows = audits.split_train_test(rows, data.holdout)
-        partial.rename(mels_file)
-    finally:
-        partial.unlink(missing_ok=True)
-    labels, file_index, starts = zip(*clips, strict=True)
-    numbers = {name: number for number, name in enumerate(sorted(set(labels)))}
-    index = {
-        "folder": str(folder),
-        "audio": dataclasses.asdict(audio),
-        "classes": list(numbers),
-        "audit": rows,
-        "labels": [numbers[label] for label in labels],
-        "file_index": file_index,
-        "starts": starts,
-    }
-    write_atomically(index_file, json.dumps(index).encode())  # ASCII: any name of a file survives
-    # The digests come last: without them there is no cache
-    write_atomically(digests_file, _digests(mels_file, index_file).encode())
+        labels, file_index, starts = zip(*clips, strict=True)
+        numbers = {name: number for number, name in enumerate(sorted(set(labels)))}
+        index = {
+            "folder": str(folder),
+            "audio": dataclasses.asdict(audio),
+            "classes": list(numbers),
+            "audit": rows,
+            "labels": [numbers[label] for label in labels],
+            "file_index": file_index,
+            "starts": starts,
+        }
+        write_synced(index_file, json.dumps(index).encode())  # ASCII: any name of a file survives
+        write_synced(digests_file, _digests(mels_file, index_file).encode())
+        # The digests come last: without them there is no cache. Another may have made it meanwhile
+        there = _cache_files(cache_dir, key)
+        for file, target in zip(files, there, strict=True):
+            if not there[-1].exists():
+                file.replace(target)
     return _read_cache(cache_dir, key, folder)
 
 

@@ -137,8 +137,8 @@ def open_run(run_dir: str, use_drive: bool = False) -> RunFolder:
         mount_drive()
     work = PROJECT / "data"
     if root.is_relative_to(colab.DRIVE):
-        here = work / "runs" / f"{root.name}-{digest_of(str(root))}"
-        return RunFolder(root, work / "cache" / root.name, work, here)
+        name = f"{root.name}-{digest_of(str(root))}"  # no other run's
+        return RunFolder(root, work / "cache" / name, work, work / "runs" / name)
     for folder, folders, files in os.walk(root):
         for path in (os.path.join(folder, name) for name in folders + files):
             if os.path.islink(path):

@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +17,11 @@ import soundfile
 import torch
 from failing import files_of_at_most
 
-from helpers.config import AudioConfig, DataConfig, RunConfig, TrainConfig
+from helpers.config import RECIPES, AudioConfig, DataConfig, RunConfig, TrainConfig
 from helpers.data import clips as clips_of
 from helpers.data import make_clips as extraction
 from helpers.data.audit import DatasetError, common_sample_rate, summarise_audit
-from helpers.data.clips import open_clips, prepare_clips
+from helpers.data.clips import open_clips, prepare_clips, remove_older_caches
 from helpers.data.layouts import list_files
 from helpers.judge.advice import class_advice
 from helpers.sound.mel import MelExtractor
@@ -394,6 +396,67 @@ def test_a_cache_whose_last_file_was_never_written_is_made_again(folder, tmp_pat
     (tmp_path / "cache" / f"features-{first.key}.sha256").unlink()
     assert prepare(folder, tmp_path).key == first.key
     assert (tmp_path / "cache" / f"features-{first.key}.sha256").exists()
+
+
+def test_older_caches_of_a_run_go_and_what_it_uses_stays(folder, tmp_path):
+    cache_dir, data = tmp_path / "cache", DataConfig(max_clips_per_class=3)
+    older = prepare(folder, tmp_path)
+    expected = np.array(older.mels)
+    baseline = dataclasses.replace(AUDIO, **RECIPES["baseline"]["audio"])
+    current = prepare(folder, tmp_path, baseline, max_clips_per_class=3)
+    judged = prepare(folder, tmp_path, baseline.for_judge(), max_clips_per_class=3)
+    mine = cache_dir / "features-of-mine.f16"
+    mine.write_text("not ours")
+    abandoned, made_now = cache_dir / "making-a" / "spool", cache_dir / "making-b" / "spool"
+    for path in (abandoned, made_now):
+        path.parent.mkdir()
+        path.write_bytes(b"x")
+    os.utime(abandoned, (1, 1))
+    os.utime(abandoned.parent, (1, 1))
+    remove_older_caches(current, data, cache_dir)
+    keys = {path.name[9:21] for path in cache_dir.glob("features-*.sha256")}
+    assert keys == {current.key, judged.key}
+    assert len(list(cache_dir.glob("features-*"))) == 7 and mine.exists()
+    assert {path.read_text() for path in cache_dir.glob("listing-*.txt")} == keys
+    assert made_now.exists() and not abandoned.parent.exists()
+    np.testing.assert_array_equal(older.mels, expected), "who has it open reads on"
+    assert prepare(folder, tmp_path).key == older.key
+
+
+def test_a_cache_that_is_in_use_where_such_files_cannot_be_removed_stays_whole(
+    folder, tmp_path, monkeypatch
+):
+    older, current = prepare(folder, tmp_path), prepare(folder, tmp_path, max_clips_per_class=3)
+    unlink = Path.unlink
+
+    def refuse(path, **options):
+        if path.suffix == ".f16":
+            raise PermissionError(errno.EACCES, "is used by another process")
+        unlink(path, **options)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    remove_older_caches(current, DataConfig(max_clips_per_class=3), tmp_path / "cache")
+    files = sorted((tmp_path / "cache").glob(f"features-{older.key}.*"))
+    assert [path.suffix for path in files] == [".f16", ".json", ".sha256"]
+
+
+def test_two_that_make_the_same_cache_at_once_both_get_it(folder, tmp_path, monkeypatch):
+    written, write_mels = threading.Barrier(2), clips_of.write_mels
+
+    def write_together(*arguments):
+        made = write_mels(*arguments)
+        written.wait(timeout=60)
+        return made
+
+    with monkeypatch.context() as patch:
+        patch.setattr(clips_of, "write_mels", write_together)
+        with ThreadPoolExecutor(2) as pool:
+            first, second = pool.map(lambda _: prepare(folder, tmp_path), range(2))
+    assert first.key == second.key
+    np.testing.assert_array_equal(first.mels, second.mels)
+    forbid_reading(monkeypatch)
+    np.testing.assert_array_equal(prepare(folder, tmp_path).mels, first.mels)
+    assert not list((tmp_path / "cache").glob("making-*"))
 
 
 def test_files_go_whole_to_one_split_a_seventh_of_each_class(folder, tmp_path):

@@ -77,6 +77,7 @@ def test_runs_whose_folders_lie_in_one_another_have_each_their_own_copy(
 ):
     monkeypatch.setattr(folder, "PROJECT", tmp_path / "project")
     outer, inner = (open_run(name, use_drive=True) for name in ("p", "p/long"))
+    assert len({run.cache for run in (outer, inner, open_run("q/long", use_drive=True))}) == 3
     for run in (outer, inner):
         run.write_config(make_config())
         run.open_drive_copy()
