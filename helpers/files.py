@@ -4,15 +4,16 @@ A name that is a link is replaced or removed, never followed: it leads to somebo
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import re
 import stat
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 PROJECT = Path(__file__).resolve().parent.parent
 KEPT_FREE_BYTES = 64 * 2**20  # of a disk, for all else that a run writes
@@ -56,6 +57,39 @@ def write_atomically(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Let one process at a time make what is at `path`; the others wait until that one has ended.
+
+    The lock is an empty file beside it. A disk that is read-only, full or without locks gives none.
+    """
+    lock_file = path.with_name(f".{path.name}.lock")
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(_lock(lock_file, f"another run makes {path}: waiting for its end"))
+            stack.callback(lock_file.unlink, missing_ok=True)
+        yield
+
+
+def _lock(path: Path, words: str) -> BinaryIO:
+    """Make, open and lock a file. Prints these words if another has it locked and must end first.
+
+    Who had it removes it at its end: then the name belongs to another file, or to none.
+    """
+    while True:
+        file = open(path, "ab")  # noqa: SIM115 (the caller closes it)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(words, flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        file.close()
 
 
 def write_synced(path: Path, content: bytes) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from helpers.config import digest_of
-from helpers.files import KEPT_FREE_BYTES, in_mebibytes
+from helpers.files import KEPT_FREE_BYTES, in_mebibytes, one_at_a_time
 from helpers.progress import tracked
 
 ARCHIVE_SUFFIXES = (".tar.bz2", ".tar.gz", ".tar.xz", ".tar", ".tgz", ".zip")
@@ -37,8 +37,9 @@ def extract_archive(archive: Path, work_dir: Path, progress: Callable | None = N
     status = archive.stat()
     key = digest_of(archive.name, str(status.st_size), str(status.st_mtime_ns))[:8]
     target = work_dir / f"{archive_stem(archive)}-{key}"
-    if not target.is_dir():
-        extract(archive, target, progress)
+    with one_at_a_time(target):
+        if not target.is_dir():
+            extract(archive, target, progress)
     return target
 
 

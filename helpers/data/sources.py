@@ -14,6 +14,7 @@ from helpers.data.archives import SourceError, archive_stem, extract_archive
 from helpers.data.drum_kit import make_kit
 from helpers.data.known_datasets import KNOWN_DATASETS, fetch
 from helpers.data.layouts import find_classes, recognise_holdout
+from helpers.files import one_at_a_time
 from helpers.progress import tracked
 
 KIT = "kit"
@@ -56,21 +57,22 @@ def open_source(
     source = os.fspath(source)
     work_dir = Path(os.path.expanduser(work_dir)).resolve()
     if source == KIT:
-        folder = make_kit(
-            work_dir / f"kit-{kit_clips}-{KIT_SEED}", kit_clips, KIT_SEED, progress=progress
-        )
-        return Source(KIT, folder)
+        target = work_dir / f"kit-{kit_clips}-{KIT_SEED}"
+        with one_at_a_time(target):
+            return Source(KIT, make_kit(target, kit_clips, KIT_SEED, progress=progress))
     if source in KNOWN_DATASETS:
         known = KNOWN_DATASETS[source]
         target = work_dir / f"{source}-{digest_of(known.url, known.known_hash)[:8]}"
-        return Source(source, fetch(known, target, progress), known.holdout)
+        with one_at_a_time(target):
+            return Source(source, fetch(known, target, progress), known.holdout)
     path = _existing_path(source)
     is_folder = path.is_dir()
     folder, files = find_classes(path if is_folder else extract_archive(path, work_dir, progress))
     holdout = recognise_holdout(file.name for file in files)
     if is_folder and stage:
         target = work_dir / f"staged-{path.name}-{digest_of(str(path))[:8]}"
-        folder = _stage(folder, files, target, progress)
+        with one_at_a_time(target):
+            folder = _stage(folder, files, target, progress)
     return Source(path.name if is_folder else archive_stem(path), folder, holdout)
 
 

@@ -1,5 +1,8 @@
 import os
+import threading
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from making import TONE, make_sounds, relative, zip_folder
@@ -9,6 +12,7 @@ from helpers.data.archives import SourceError
 from helpers.data.drum_kit import make_kit
 from helpers.data.layouts import find_classes, list_files, recognise_holdout
 from helpers.data.sources import open_source
+from helpers.files import one_at_a_time
 from helpers.sound.audio_files import write_wav
 
 # --- the class folder ---
@@ -128,6 +132,67 @@ def test_a_file_that_is_no_archive(tmp_path, name):
         open_source(str(tmp_path / name), tmp_path)
     with pytest.raises(SourceError, match="is a file, not a folder"):
         find_classes(tmp_path / name)
+
+
+# --- two runs that want the same recordings at once ---
+
+
+def open_twice(source: str, work, **options) -> list[dict[str, int]]:
+    """Open a source, and again when that is half done; the sizes that each finds when it is there.
+
+    The first pauses a moment, in which the second could spoil what is made.
+    """
+    half_done = threading.Event()
+
+    def progress(items, total, desc):
+        for index, item in enumerate(items):
+            yield item
+            if index == total // 2 and not half_done.is_set():
+                half_done.set()
+                time.sleep(0.1)
+
+    def open_and_list(begins: bool) -> dict[str, int]:
+        assert begins or half_done.wait(timeout=60)
+        folder = open_source(source, work, **options, progress=progress).folder
+        return {name: (folder / name).stat().st_size for name in relative(folder)}
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(open_and_list, (True, False)))
+
+
+def test_a_kit_that_two_make_at_once_is_whole_for_both(tmp_path):
+    first, second = open_twice("kit", tmp_path, kit_clips=160)
+    assert len(first) == 160 and first == second
+
+
+@pytest.mark.parametrize("kind", ["archive", "staged"])
+def test_recordings_that_two_bring_at_once_are_whole_for_both(tmp_path, monkeypatch, kind):
+    folder = make_sounds(tmp_path / "set", *[f"dog/{index}.wav" for index in range(60)])
+    source = zip_folder(folder, tmp_path / "set.zip") if kind == "archive" else folder
+
+    def copy_slowly(file, copy):
+        content = file.read_bytes()
+        for part in (content[:100], content):
+            copy.write_bytes(part)
+            time.sleep(0.01)
+
+    monkeypatch.setattr(sources.shutil, "copyfile", copy_slowly)
+    first, second = open_twice(str(source), tmp_path / "work", stage=True)
+    assert first == second == dict.fromkeys(relative(folder), (folder / "dog/0.wav").stat().st_size)
+
+
+def test_who_waits_for_another_says_so(tmp_path, capsys):
+    with one_at_a_time(tmp_path / "kit-20-0"):
+        waiting = threading.Thread(
+            target=open_source, args=("kit", tmp_path), kwargs={"kit_clips": 20}
+        )
+        waiting.start()
+        while "another run makes" not in capsys.readouterr().out:
+            time.sleep(0.01)
+        assert not (tmp_path / "kit-20-0").exists()
+    waiting.join()
+    assert len(relative(tmp_path / "kit-20-0")) == 20
+    assert [path.name for path in tmp_path.iterdir()] == ["kit-20-0"]
 
 
 # --- staging ---
