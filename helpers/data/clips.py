@@ -88,8 +88,9 @@ class ClipCache:
 
         Raises AudioError if the file is gone.
         """
-        audio, file = self.audio, self.folder / self.audit[self.file_index[clip]].path
-        return read_clip(file, audio.sample_rate, int(self.starts[clip]), audio.clip_samples)
+        audio, row = self.audio, self.audit[self.file_index[clip]]
+        where = audio.sample_rate, int(self.starts[clip]), audio.clip_samples
+        return read_clip(self.folder / row.path, *where, row.duration_s)
 
     def _read(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
         mels = torch.from_numpy(self.mels[indices].astype(np.float32))

@@ -20,6 +20,8 @@ BLOCK_VALUES = 2**21  # values read at a time, all channels together: 8 MiB
 MIN_RATE, MAX_RATE = 1_000, 1_000_000  # hertz
 RATE_GRIDS = (1, 2, 5, 10, 50, 100)  # hertz, to which `nearby_rate` rounds
 MAX_FILTER_VALUES = 2**21  # of the filter that resamples
+PRE_ROLL = 2**15  # frames that a decoder of MP3 or Opus gets before those that are wanted
+LAST_PART = 2**19  # frames at a file's end, into which libsndfile 1.2 seeks wrongly in Vorbis
 TRIM_FADE_S = 0.005
 
 Blocks = Iterator[np.ndarray]  # the pieces (n,) of a mono waveform, in order
@@ -48,18 +50,33 @@ def read_audio(path: Path, sample_rate: int) -> tuple[np.ndarray, SourceInfo]:
     return np.concatenate(list(blocks)), info
 
 
-def read_clip(path: Path, sample_rate: int, start: int, n_samples: int) -> np.ndarray:
-    """Read (n_samples,) from sample `start` on, as `read_audio` does, and no further than needed.
+def read_clip(
+    path: Path, sample_rate: int, start: int, n_samples: int, duration_s: float | None = None
+) -> np.ndarray:
+    """Read (n_samples,) from sample `start` on, as `read_audio` does, and little more than that.
 
-    Where the file ends before the clip does, silence follows.
+    Where the file ends before the clip does, silence follows. duration_s is how long the file was
+    found to be when it was read whole. Where its header says otherwise it is damaged, and is read
+    from its beginning: a decoder would not find the place.
     """
-    pieces, position = [], 0
-    for block in stream_audio(path, sample_rate)[1]:
-        pieces.append(block[max(0, start - position) :])
+    info, source = _open(path)
+    transform = _resampler(nearby_rate(info.sample_rate, sample_rate), sample_rate)
+    step, n_out, context = _steps(transform)
+    first = max(0, start // n_out * step - context)  # of the file's samples that the clip needs
+    end = math.ceil((start + n_samples) / n_out) * step + context
+    is_whole = duration_s is None or abs(duration_s - info.duration_s) < 0.01
+    position = _seek(source, first) if is_whole else 0
+    pieces = []
+    for block in _read_blocks(path, source):
+        pieces.append(block[max(0, first - position) : max(0, end - position)])
         position += len(block)
-        if position >= start + n_samples:
+        if position >= end:
             break
-    return fit_length(np.concatenate(pieces), n_samples)
+    piece = np.concatenate(pieces)
+    if not len(piece):
+        return np.zeros(n_samples, np.float32)
+    resampled = resample(piece, info.sample_rate, sample_rate)
+    return fit_length(resampled[start - first // step * n_out :], n_samples)
 
 
 def stream_audio(path: Path, sample_rate: int) -> tuple[SourceInfo, Blocks]:
@@ -67,14 +84,8 @@ def stream_audio(path: Path, sample_rate: int) -> tuple[SourceInfo, Blocks]:
 
     The blocks are bounded in size. Raises AudioError, here and while the blocks are read.
     """
-    with _as_audio_error(path):
-        source = soundfile.SoundFile(os.fsencode(path))  # as bytes: a name may be no valid UTF-8
-    rate = source.samplerate
-    if not MIN_RATE <= rate <= MAX_RATE:
-        source.close()
-        raise AudioError(f"has {rate} Hz: {MIN_RATE} to {MAX_RATE} are read")
-    info = SourceInfo(rate, source.channels, source.frames / rate)
-    return info, resample_blocks(_read_blocks(path, source), rate, sample_rate)
+    info, source = _open(path)
+    return info, resample_blocks(_read_blocks(path, source), info.sample_rate, sample_rate)
 
 
 def source_info(path: Path) -> SourceInfo:
@@ -88,9 +99,7 @@ def resample_blocks(blocks: Blocks, from_rate: int, to_rate: int) -> Blocks:
     if transform.orig_freq == to_rate:
         yield from blocks
         return
-    step = transform.orig_freq // transform.gcd  # samples that become n_out samples
-    n_out = to_rate // transform.gcd
-    context = step * (2 + math.ceil(transform.width / step))  # what the filter reaches
+    step, n_out, context = _steps(transform)
     pending, done = next(blocks), 0  # `done` samples have been resampled and stay as context
     for block in blocks:
         pending = np.concatenate([pending, block])
@@ -164,6 +173,47 @@ def trim_end(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     trimmed = waveform[: audible[-1] + n_fade].copy()
     trimmed[-n_fade:] *= np.linspace(1, 0, n_fade, dtype=waveform.dtype)
     return trimmed
+
+
+class _StraightFile(soundfile.SoundFile):
+    """A file that is read straight on.
+
+    soundfile seeks to where it is after each block of a file that is seekable. The decoders of MP3
+    and Vorbis then lose what they know of the samples before, and the next block begins wrongly.
+    """
+
+    def seekable(self) -> bool:
+        return False
+
+
+def _open(path: Path) -> tuple[SourceInfo, _StraightFile]:
+    with _as_audio_error(path):
+        source = _StraightFile(os.fsencode(path))  # as bytes: a name may be no valid UTF-8
+    rate = source.samplerate
+    if not MIN_RATE <= rate <= MAX_RATE:
+        source.close()
+        raise AudioError(f"has {rate} Hz: {MIN_RATE} to {MAX_RATE} are read")
+    return SourceInfo(rate, source.channels, source.frames / rate), source
+
+
+def _seek(source: _StraightFile, frame: int) -> int:
+    """Go to a frame or somewhat before it, and return where the file is now."""
+    target = max(0, min(frame - PRE_ROLL, source.frames - LAST_PART))
+    try:
+        if not target or source.seek(target) == target:
+            return target
+        source.seek(0)
+    except soundfile.SoundFileError:  # of a format that cannot: it is where it was
+        pass
+    return 0
+
+
+def _steps(transform: torchaudio.transforms.Resample) -> tuple[int, int, int]:
+    """How many samples become how many, and how many samples the filter reaches to each side."""
+    step, n_out = transform.orig_freq // transform.gcd, transform.new_freq // transform.gcd
+    if step == n_out:
+        return 1, 1, 0
+    return step, n_out, step * (2 + math.ceil(transform.width / step))
 
 
 def _read_blocks(path: Path, source: soundfile.SoundFile) -> Blocks:

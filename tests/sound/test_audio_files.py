@@ -248,6 +248,84 @@ def test_a_long_file_comes_in_blocks_and_a_clip_is_read_no_further_than_needed(
         list(stream_audio(tmp_path / "nan.wav", 16_000)[1])
 
 
+@pytest.fixture(scope="module")
+def long_waveform():
+    """A minute at 16 kHz, of which no two parts are alike, with a pause."""
+    time = np.arange(60 * 16_000) / 16_000
+    noise = np.random.default_rng(0).standard_normal(len(time))
+    waveform = 0.3 * np.sin(2 * np.pi * (300 + 5 * time) * time) + 0.05 * noise
+    waveform[300_000:330_000] = 0
+    return waveform.astype(np.float32)
+
+
+def write_in_parts(path, waveform, rate, format, subtype) -> None:
+    with soundfile.SoundFile(path, "w", rate, 1, subtype, format=format) as file:
+        for start in range(0, len(waveform), 8_192):
+            file.write(waveform[start : start + 8_192])
+
+
+@pytest.mark.parametrize("to_rate", [16_000, 11_025])
+@pytest.mark.parametrize(
+    ("format", "subtype"),
+    [
+        ("WAV", "PCM_16"),
+        ("WAV", "IMA_ADPCM"),
+        ("WAV", "GSM610"),
+        ("FLAC", "PCM_16"),
+        ("OGG", "VORBIS"),
+        ("OGG", "OPUS"),
+        ("MP3", "MPEG_LAYER_III"),
+        ("AIFF", "PCM_16"),
+    ],
+)
+def test_a_clip_of_a_long_file_is_that_of_the_whole_in_every_format(
+    tmp_path, monkeypatch, long_waveform, format, subtype, to_rate
+):
+    path, rate = tmp_path / "x", 8_000 if subtype == "GSM610" else 16_000
+    write_in_parts(path, long_waveform, rate, format, subtype)
+    whole = read_audio(path, to_rate)[0]
+    monkeypatch.setattr(audio, "BLOCK_VALUES", 100_000)
+    monkeypatch.setattr(audio, "LAST_PART", 2**17)
+    np.testing.assert_allclose(
+        np.concatenate(list(stream_audio(path, to_rate)[1])), whole, atol=1e-5
+    )
+    n = len(whole)
+    for start in (0, 1, n // 3, n // 2 + 7, 2 * n // 3 + 1, n - 30_000, n - 2_000, n - 100, n + 9):
+        expected = fit_length(whole[start:], 1_500)
+        found = read_clip(path, to_rate, start, 1_500)
+        np.testing.assert_allclose(found, expected, atol=1e-5, err_msg=f"from {start}")
+
+
+def test_a_clip_at_the_end_of_a_long_file_is_read_without_what_lies_before(
+    tmp_path, monkeypatch, long_waveform
+):
+    write_in_parts(tmp_path / "x.flac", long_waveform, 16_000, "FLAC", "PCM_16")
+    monkeypatch.setattr(audio, "LAST_PART", 2**16)
+    monkeypatch.setattr(audio, "BLOCK_VALUES", 4_096)
+    read, n_read = soundfile.SoundFile.read, []
+
+    def count(*arguments, **options):
+        block = read(*arguments, **options)
+        n_read.append(len(block))
+        return block
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", count)
+    read_clip(tmp_path / "x.flac", 16_000, 800_000, 1_000)
+    assert sum(n_read) < 40_000
+
+
+def test_a_clip_of_a_file_with_a_hole_is_that_of_the_whole(tmp_path, monkeypatch, long_waveform):
+    path = tmp_path / "x.ogg"
+    write_in_parts(path, long_waveform, 16_000, "OGG", "VORBIS")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 3] + content[len(content) // 3 + 9_000 :])
+    whole, info = read_audio(path, 16_000)
+    assert len(whole) < info.duration_s * 16_000 - 1_000
+    monkeypatch.setattr(audio, "LAST_PART", 2**16)
+    found = read_clip(path, 16_000, 600_000, 1_500, len(whole) / 16_000)
+    np.testing.assert_allclose(found, whole[600_000:601_500], atol=1e-5)
+
+
 def test_a_header_that_promises_more_than_there_is_gives_what_there_is(tmp_path):
     path = tmp_path / "x.wav"
     soundfile.write(path, sine(440, 8_000, 1.0), 8_000)
