@@ -14,6 +14,8 @@ import soundfile
 import torch
 import torchaudio
 
+from helpers.sound.straight_file import StraightFile
+
 SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
 SILENT_DB = -200.0  # stands for minus infinity
 BLOCK_VALUES = 2**21  # values read at a time, all channels together: 8 MiB
@@ -175,20 +177,9 @@ def trim_end(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
     return trimmed
 
 
-class _StraightFile(soundfile.SoundFile):
-    """A file that is read straight on.
-
-    soundfile seeks to where it is after each block of a file that is seekable. The decoders of MP3
-    and Vorbis then lose what they know of the samples before, and the next block begins wrongly.
-    """
-
-    def seekable(self) -> bool:
-        return False
-
-
-def _open(path: Path) -> tuple[SourceInfo, _StraightFile]:
+def _open(path: Path) -> tuple[SourceInfo, StraightFile]:
     with _as_audio_error(path):
-        source = _StraightFile(os.fsencode(path))  # as bytes: a name may be no valid UTF-8
+        source = StraightFile(os.fsencode(path))  # as bytes: a name may be no valid UTF-8
     rate = source.samplerate
     if not MIN_RATE <= rate <= MAX_RATE:
         source.close()
@@ -196,7 +187,7 @@ def _open(path: Path) -> tuple[SourceInfo, _StraightFile]:
     return SourceInfo(rate, source.channels, source.frames / rate), source
 
 
-def _seek(source: _StraightFile, frame: int) -> int:
+def _seek(source: StraightFile, frame: int) -> int:
     """Go to a frame or somewhat before it, and return where the file is now."""
     target = max(0, min(frame - PRE_ROLL, source.frames - LAST_PART))
     try:
@@ -216,12 +207,12 @@ def _steps(transform: torchaudio.transforms.Resample) -> tuple[int, int, int]:
     return step, n_out, step * (2 + math.ceil(transform.width / step))
 
 
-def _read_blocks(path: Path, source: soundfile.SoundFile) -> Blocks:
+def _read_blocks(path: Path, source: StraightFile) -> Blocks:
     """The samples of an open file as mono, float32, in blocks (n,); closes it at the end."""
     n_frames = max(1, BLOCK_VALUES // source.channels)
     is_empty = True
     with _as_audio_error(path), source:
-        while len(block := source.read(n_frames, dtype="float32", always_2d=True)):
+        while len(block := source.read_block(n_frames)):
             if not np.isfinite(block).all():
                 raise AudioError("holds samples that are not numbers (NaN or infinite)")
             is_empty = False
