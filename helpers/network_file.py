@@ -21,7 +21,7 @@ def pack(tensors: dict[str, Tensor], metadata: dict[str, str]) -> bytes:
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, value in tensors.items()
     }
-    content = safetensors.torch.save(copies, metadata | {"digest": _digest_tensors(copies)})
+    content = safetensors.torch.save(copies, metadata | {"digest": digest_tensors(copies)})
     length = int.from_bytes(content[:8], "little")
     header = json.loads(content[8 : 8 + length])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))  # comes in any order
@@ -44,7 +44,7 @@ def unpack(content: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise UnusableFileError(f"it is no whole safetensors file ({error})") from error
     if "digest" not in metadata:
         raise UnusableFileError("it has no digest of its numbers")
-    if metadata["digest"] != _digest_tensors(tensors):
+    if metadata["digest"] != digest_tensors(tensors):
         raise UnusableFileError("its numbers are not those that were written")
     return tensors, metadata
 
@@ -79,12 +79,13 @@ def read_metadata(content: bytes) -> dict[str, str]:
     return json.loads(content[8 : 8 + length]).get("__metadata__") or {}
 
 
-def _digest_tensors(tensors: dict[str, Tensor]) -> str:
-    """SHA-256 of the tensors' names and numbers."""
+def digest_tensors(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of the tensors' names and numbers, however they lie in memory."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(name.encode())
-        digest.update(tensors[name].reshape(-1).view(torch.uint8).numpy())
+        numbers = tensors[name].detach().cpu().reshape(-1)
+        digest.update(numbers.view(torch.uint8).numpy())
     return digest.hexdigest()
 
 

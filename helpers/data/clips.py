@@ -121,6 +121,21 @@ def open_judge_clips(
     Raises SourceError, DatasetError.
     """
     audio = config.audio.for_judge()
+    return open_clips_as(config, audio, data_dir, cache_dir, work_dir, progress)
+
+
+def open_clips_as(
+    config: RunConfig,
+    audio: AudioConfig,
+    data_dir: Path,
+    cache_dir: Path,
+    work_dir: Path,
+    progress=None,
+) -> ClipCache:
+    """Open a run's clips with the log-mels of `audio`, be they the run's own or others.
+
+    Raises SourceError, DatasetError.
+    """
     if audio != config.audio:
         data = dataclasses.replace(config.data, digest="")  # which names the cache of training
         config = dataclasses.replace(config, audio=audio, data=data)

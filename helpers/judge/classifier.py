@@ -1,7 +1,11 @@
-"""The judge: a classifier of sounds, trained on the real clips."""
+"""The judge: a classifier of sounds, trained on the real clips.
+
+A run has one judge. Figures of different judges cannot be compared, so a digest names each.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +16,9 @@ from torch import Tensor, nn
 from helpers.config import AUGMENTATIONS, AudioConfig
 from helpers.data.clips import ClipCache
 from helpers.data.dataset import fit_clip_normaliser
+from helpers.files import UnusableFileError, write_atomically
 from helpers.gan.augment import augment
-from helpers.network_file import load_network, save_network
+from helpers.network_file import digest_tensors, pack, unpack
 from helpers.progress import tracked
 from helpers.sound.mel import MelExtractor
 from helpers.sound.normalisation import Normaliser
@@ -61,6 +66,12 @@ class Judge:
     network: JudgeNetwork
     extractor: MelExtractor
     normaliser: Normaliser
+    steps: int  # that it was trained for
+
+    @cached_property
+    def digest(self) -> str:
+        """The judge's name: the first 8 hex digits of the SHA-256 of its weights."""
+        return digest_tensors(self.network.state_dict())[:8]
 
     def mels(self, waveforms: np.ndarray | Tensor) -> Tensor:
         """Waveforms (B, clip_samples) to the judge's log-mels (B, n_mels, n_frames)."""
@@ -105,7 +116,7 @@ def train_judge(
             loss.backward()
             optimiser.step()
             schedule.step()
-    return Judge(network.eval(), MelExtractor(audio), normaliser)
+    return Judge(network.eval(), MelExtractor(audio), normaliser, steps)
 
 
 def open_judge(
@@ -113,15 +124,31 @@ def open_judge(
 ) -> Judge:
     """The judge of a run's training clips: read from its file, or trained and written there.
 
-    A file that is damaged, of other clips or of other steps is replaced. clips must hold the
-    log-mels of `AudioConfig.for_judge`.
+    The file's judge is kept if it was trained on these clips, for at least so many steps. A file
+    that is damaged, of other clips or of fewer steps is replaced. clips must hold the log-mels of
+    `AudioConfig.for_judge`.
     """
-    trained_on = {"clips": clips.key, "steps": str(steps)}
-    normaliser, audio, n_classes = fit_clip_normaliser(clips), clips.audio, len(clips.classes)
-    network = JudgeNetwork(n_classes, audio.n_mels).to(memory_format=torch.channels_last)
-    if load_network(path, network, trained_on) is not None:
-        return Judge(network, MelExtractor(audio), normaliser)
-    mels, labels = clips.split("train")
+    kept = _read_judge(path, clips)
+    if kept is not None and kept.steps >= steps:
+        return kept
+    audio, normaliser, (mels, labels) = clips.audio, fit_clip_normaliser(clips), clips.split("train")
+    n_classes = len(clips.classes)
     judge = train_judge(mels, labels, n_classes, audio, normaliser, steps, progress=progress)
-    save_network(path, judge.network, trained_on)
+    trained_on = {"clips": clips.key, "steps": str(steps)}
+    write_atomically(path, pack(judge.network.state_dict(), trained_on))
     return judge
+
+
+def _read_judge(path: Path, clips: ClipCache) -> Judge | None:
+    """The judge in a file; None if it is absent, damaged or was trained on other clips."""
+    audio = clips.audio
+    network = JudgeNetwork(len(clips.classes), audio.n_mels).to(memory_format=torch.channels_last)
+    try:
+        weights, trained_on = unpack(path.read_bytes())
+        if trained_on["clips"] != clips.key:
+            return None
+        steps = int(trained_on["steps"])
+        network.load_state_dict(weights)
+    except (OSError, UnusableFileError, KeyError, ValueError, RuntimeError):
+        return None
+    return Judge(network.eval(), MelExtractor(audio), fit_clip_normaliser(clips), steps)

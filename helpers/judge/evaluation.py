@@ -14,7 +14,7 @@ from helpers.data.clips import ClipCache
 from helpers.gan.generate import draw_latents, generate_sounds
 from helpers.gan.generator_file import SoundGenerator
 from helpers.judge import figures
-from helpers.judge.classifier import JUDGE_STEPS, Judge, train_judge
+from helpers.judge.classifier import Judge, train_judge
 from helpers.sound.inversion import MelInverter
 
 FIGURES = ("accuracy", "frechet", "kernel", "density", "coverage", "spread", "nearest", "copied")
@@ -71,9 +71,19 @@ class Evaluator:
         sounds = generate_sounds(generator, z, labels, inverter)
         return self.judge_waveforms(sounds.waveforms, labels)
 
-    def judge_inversion(self, inverter: MelInverter) -> JudgedSounds:
-        """Judge the held-out clips after their way to mel and back: what the inversion costs."""
-        return self.judge_waveforms(inverter(self.test.mels), self.test.labels)
+    def judge_inversion(self, inverter: MelInverter, clips: ClipCache) -> JudgedSounds:
+        """Judge the held-out clips after their way to mel and back: what the inversion costs.
+
+        clips are those of the evaluator in log-mels of the inverter's geometry, which may not be
+        the judge's. Raises ValueError for those of another geometry.
+        """
+        if clips.audio != inverter.audio:
+            raise ValueError(
+                "to take clips to mel and back by an inverter, need the clips' log-mels in the "
+                f"same geometry: the inverter's is {inverter.audio}, theirs {clips.audio}"
+            )
+        mels, labels = clips.split("test")
+        return self.judge_waveforms(inverter(mels), labels)
 
     @cached_property
     def limits(self) -> dict[str, JudgedSounds]:
@@ -117,30 +127,30 @@ class Evaluator:
                 found[name] = self.figures(sounds, label)
         return found
 
-    def recognised_by_student(
-        self, mels: Tensor, labels: Tensor, steps: int = JUDGE_STEPS, seed: int = 0
-    ) -> Tensor:
+    def recognised_by_student(self, mels: Tensor, labels: Tensor, seed: int = 0) -> Tensor:
         """Which held-out clips (N,) are recognised by a second judge, trained on these sounds only.
 
-        The share of True is the classification accuracy score (Ravuri and Vinyals 2019). mels (M,
-        n_mels, n_frames) are the judge's log-mels, with labels (M,).
+        It is trained for as many steps as the judge. The share of True is the classification
+        accuracy score (Ravuri and Vinyals 2019). mels (M, n_mels, n_frames) are the judge's
+        log-mels, with labels (M,).
         """
         audio, normaliser = self.judge.extractor.audio, self.judge.normaliser
-        args = (mels, labels, len(self.classes), audio, normaliser, steps, seed)
+        args = (mels, labels, len(self.classes), audio, normaliser, self.judge.steps, seed)
         return train_judge(*args).classify(self.test.mels)[1] == self.test.labels
 
     def compare(
-        self, judged: JudgedSounds, many: JudgedSounds, judge_steps: int = JUDGE_STEPS
+        self, judged: JudgedSounds, many: JudgedSounds, inverter: MelInverter, clips: ClipCache
     ) -> list[dict]:
         """A table: FIGURES of generated sounds, held-out clips, these inverted, and noise.
 
-        The student learns from many, as many sounds as there are training clips, for the score.
+        inverter is that of the generated sounds, clips are as for `judge_inversion`. The student
+        learns from many, as many sounds as there are training clips, for the score.
         """
-        inverted = self.judge_inversion(MelInverter(self.judge.extractor.audio))
+        inverted = self.judge_inversion(inverter, clips)
         kinds = {"generated": judged, "real, held out": self.test}
         kinds |= {"real, through mel and back": inverted, "noise": self.limits["noise"]}
         rows = [{"sounds": kind} | _rounded(self.figures(sounds)) for kind, sounds in kinds.items()]
-        recognised = self.recognised_by_student(many.mels, many.labels, judge_steps)
+        recognised = self.recognised_by_student(many.mels, many.labels)
         rows[0]["score"] = round(float(recognised.float().mean()), 4)
         rows[1]["score"] = rows[1]["accuracy"]
         return rows
@@ -161,11 +171,15 @@ class Evaluator:
         return rows, sounds.nearest_clip[rows]
 
 
-def quality_line(rows: Sequence[dict]) -> dict:
-    """A run's line of metrics from the rows of `compare`: its figures, real clips' and noise's."""
+def quality_line(rows: Sequence[dict], judge: Judge) -> dict:
+    """A run's line of metrics from the rows of `compare`: its figures, real clips' and noise's.
+
+    It names the judge, because figures of another one cannot be compared with these.
+    """
     generated, real, _, noise = rows
     own = {name: value for name, value in generated.items() if name != "sounds"}
-    return own | {f"{name}_real": real[name] for name in own} | {"frechet_noise": noise["frechet"]}
+    own |= {f"{name}_real": real[name] for name in own} | {"frechet_noise": noise["frechet"]}
+    return {"judge": judge.digest, "judge_steps": judge.steps} | own
 
 
 def can_measure(clips: ClipCache) -> bool:

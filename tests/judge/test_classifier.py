@@ -67,13 +67,20 @@ def test_a_judge_is_trained_once_and_opened_again(clips, tmp_path, monkeypatch):
     assert torch.equal(again.classify(mels)[0], first.classify(mels)[0])
 
 
-def test_a_judge_of_other_clips_or_steps_or_a_damaged_one_is_trained_anew(clips, tmp_path):
+def test_a_judge_of_other_clips_or_fewer_steps_or_a_damaged_one_is_trained_anew(clips, tmp_path):
     path = tmp_path / "judge.safetensors"
+
+    def flip_a_bit():
+        content = bytearray(path.read_bytes())
+        content[-100] ^= 1
+        path.write_bytes(content)
+
     for spoil in (
         lambda: open_judge(path, clips, steps=2),
         lambda: open_judge(path, dataclasses.replace(clips, key="other"), steps=3),
         lambda: path.write_bytes(path.read_bytes()[:5000]),
         lambda: path.write_bytes(b""),
+        flip_a_bit,
     ):
         spoil()
         expected = train_judge(
@@ -83,3 +90,24 @@ def test_a_judge_of_other_clips_or_steps_or_a_damaged_one_is_trained_anew(clips,
         assert torch.equal(
             open_judge(path, clips, steps=3).classify(mels)[0], expected.classify(mels)[0]
         )
+
+
+def test_a_judge_that_learned_for_longer_is_kept(clips, tmp_path):
+    path = tmp_path / "judge.safetensors"
+    first = open_judge(path, clips, steps=4)
+    again = open_judge(path, clips, steps=2)
+    assert (again.steps, again.digest) == (4, first.digest)
+    longer = open_judge(path, clips, steps=5)
+    assert longer.steps == 5 and longer.digest != first.digest
+    assert open_judge(path, clips, steps=4).digest == longer.digest
+
+
+def test_a_judge_is_named_by_its_weights(clips, tmp_path):
+    judge = open_judge(tmp_path / "judge.safetensors", clips, steps=2)
+    name = judge.digest
+    assert len(name) == 8 and int(name, 16) >= 0
+    assert open_judge(tmp_path / "judge.safetensors", clips, steps=2).digest == name
+    with torch.no_grad():
+        judge.network.head.bias[0] += 1
+    changed = dataclasses.replace(judge)
+    assert changed.digest != name

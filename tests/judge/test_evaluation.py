@@ -6,24 +6,33 @@ import math
 import pytest
 import torch
 
-from helpers.config import DataConfig
+from helpers.config import RECIPES, DataConfig
 from helpers.data.clips import prepare_clips
 from helpers.data.dataset import fit_clip_normaliser
 from helpers.judge.classifier import train_judge
 from helpers.judge.evaluation import FIGURES, Evaluator, can_measure, find_mismatch, quality_line
 from helpers.sound.inversion import MelInverter
+from helpers.sound.magnitudes import MagnitudeNet
 
 N_EACH = 40
 
 
 @pytest.fixture(scope="module")
-def evaluator(tmp_path_factory, tiny_audio, write_sounds):
-    """A judge and both splits of three easy classes."""
+def clips_of(tmp_path_factory, tiny_run, write_sounds):
+    """The clips of three easy classes, in the mels of each recipe."""
     folder = tmp_path_factory.mktemp("judged")
     write_sounds(folder / "sounds", N_EACH, seed=1)
-    clips = prepare_clips(
-        folder / "sounds", tiny_audio, DataConfig(holdout="*[05].wav"), folder, folder
-    )
+    data = DataConfig(holdout="*[05].wav")
+    return {
+        recipe: prepare_clips(folder / "sounds", tiny_run(recipe).audio, data, folder, folder)
+        for recipe in RECIPES
+    }
+
+
+@pytest.fixture(scope="module")
+def evaluator(clips_of, tiny_audio):
+    """A judge and both splits of three easy classes."""
+    clips = clips_of["modern"]
     judge = train_judge(*clips.split("train"), 3, tiny_audio, fit_clip_normaliser(clips), steps=100)
     return Evaluator(judge, clips)
 
@@ -63,7 +72,7 @@ def test_one_sound_a_class_has_accuracy_without_coverage_spread_or_score(evaluat
 
 def test_a_student_of_real_clips_recognises_real_ones_and_a_student_of_noise_none(evaluator):
     def score(mels, labels):
-        return float(evaluator.recognised_by_student(mels, labels, steps=100).float().mean())
+        return float(evaluator.recognised_by_student(mels, labels).float().mean())
 
     rng = torch.Generator().manual_seed(0)
     shuffled = evaluator.train_labels[torch.randperm(len(evaluator.train_labels), generator=rng)]
@@ -71,26 +80,48 @@ def test_a_student_of_real_clips_recognises_real_ones_and_a_student_of_noise_non
     assert score(evaluator.train_mels, shuffled) < 0.7
 
 
-def test_copies_through_the_mel_and_back_cost_little(evaluator, tiny_audio):
-    copies = evaluator.figures(evaluator.judge_inversion(MelInverter(tiny_audio)))
+@pytest.mark.parametrize("recipe", ["baseline", "modern"])
+def test_copies_go_the_way_of_the_generated_sounds(evaluator, clips_of, recipe):
+    own, network = clips_of[recipe], None
+    if recipe == "modern":
+        torch.manual_seed(0)
+        network = MagnitudeNet(own.audio)
+    inverter = MelInverter(own.audio, n_iterations=3, network=network)
+    generated = evaluator.judge_mels(evaluator.train_mels[:12], evaluator.train_labels[:12])
+    row = evaluator.compare(generated, generated, inverter, own)[2]
+    copies = evaluator.judge_waveforms(inverter(own.split("test")[0]), evaluator.test.labels)
+    expected = evaluator.figures(copies)
+    assert row["sounds"] == "real, through mel and back"
+    assert {name: row[name] for name in expected} == pytest.approx(expected, abs=1e-4)
+
+
+def test_copies_need_the_mels_of_the_way_back(evaluator, clips_of):
+    with pytest.raises(ValueError, match="need the clips' log-mels in the same geometry"):
+        evaluator.judge_inversion(MelInverter(clips_of["baseline"].audio), clips_of["modern"])
+
+
+def test_copies_through_the_mel_and_back_cost_little(evaluator, clips_of, tiny_audio):
+    inverter = MelInverter(tiny_audio)
+    copies = evaluator.figures(evaluator.judge_inversion(inverter, clips_of["modern"]))
     assert copies["accuracy"] > 0.8
     assert copies["frechet"] < 0.5 * evaluator.figures(evaluator.limits["noise"])["frechet"]
 
 
 @pytest.mark.parametrize("recipe", ["baseline", "modern"])
-def test_the_table_of_a_generator(evaluator, sound_generator, recipe):
+def test_the_table_of_a_generator(evaluator, clips_of, sound_generator, recipe):
     generator = sound_generator(recipe)
-    inverter = MelInverter(generator.audio, n_iterations=4)
+    inverter, own = MelInverter(generator.audio, n_iterations=4), clips_of[recipe]
     judged = evaluator.judge_generator(generator, evaluator.test.labels, inverter)
     many = evaluator.judge_generator(generator, evaluator.train_labels, inverter, seed=1)
-    rows = evaluator.compare(judged, many, judge_steps=4)
+    rows = evaluator.compare(judged, many, inverter, own)
     assert [row["sounds"] for row in rows] == [
         "generated",
         "real, held out",
         "real, through mel and back",
         "noise",
     ]
-    line = quality_line(rows)
+    line = quality_line(rows, evaluator.judge)
+    assert (line["judge"], line["judge_steps"]) == (evaluator.judge.digest, 100)
     assert {
         "accuracy",
         "score",
