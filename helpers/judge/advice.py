@@ -79,7 +79,11 @@ def distance_per_accuracy(line: dict) -> float:
 
 
 def advise_on_training(lines: list[dict]) -> str:
-    """Whether to train for longer, in a sentence, from the run's lines of progress in order."""
+    """Whether to train for longer, in a sentence, from the run's lines of progress in order.
+
+    Lines of other judges than the newest line's do not count.
+    """
+    lines = [line for line in lines if line.get("judge") == lines[-1].get("judge")]
     if len(lines) < EARLY_LINES:
         return "Too early to say whether training still helps: let it run for a few more intervals."
     two_thirds = lines[-1]["minutes"] * 2 / 3

@@ -131,7 +131,11 @@ def open_judge(
     kept = _read_judge(path, clips)
     if kept is not None and kept.steps >= steps:
         return kept
-    audio, normaliser, (mels, labels) = clips.audio, fit_clip_normaliser(clips), clips.split("train")
+    audio, normaliser, (mels, labels) = (
+        clips.audio,
+        fit_clip_normaliser(clips),
+        clips.split("train"),
+    )
     n_classes = len(clips.classes)
     judge = train_judge(mels, labels, n_classes, audio, normaliser, steps, progress=progress)
     trained_on = {"clips": clips.key, "steps": str(steps)}

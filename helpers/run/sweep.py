@@ -26,7 +26,7 @@ from helpers.train.metrics_file import read_metrics
 EXECUTED = ("01_data", "03_train", "04_listen")
 SETTINGS = NOTEBOOKS["01_data"] | NOTEBOOKS["03_train"] | NOTEBOOKS["04_listen"]
 TABLE = "table.csv"
-FIGURES = ("step", "accuracy", "score", "frechet", "coverage", "nearest")
+FIGURES = ("step", "judge", "accuracy", "score", "frechet", "coverage", "nearest")
 LONGEST_NAME = 100  # characters of a run folder's name, before its digest
 
 

@@ -1,9 +1,9 @@
 """`metrics.jsonl`: one JSON object a line, added to and read back.
 
 Lines of kind "training" hold losses, of kind "progress" figures during training, and of kind
-"quality" what 04_listen has measured. A run on Drive has the file in parts that never change:
-metrics-<step>.<digest>.jsonl, of which the newest counts, and quality-<number>.<digest>.jsonl, one
-for each measurement.
+"quality" what 04_listen has measured. Figures name their judge. A run on Drive has the file in
+parts that never change: metrics-<step>.<digest>.jsonl, of which the newest counts, and
+quality-<number>.<digest>.jsonl, one for each measurement.
 """
 
 import json
@@ -59,14 +59,19 @@ def read_parts(path: Path) -> bytes:
     return b"".join(line + b"\n" for line in lines)
 
 
-def compare_runs(folder: Path, source: str) -> list[dict]:
-    """The newest quality line of every run in `folder` that was trained on `source`."""
-    newest = []
+def compare_runs(folder: Path, source: str, judge: str) -> tuple[list[dict], list[str]]:
+    """The newest quality line by this judge of every run in `folder` trained on `source`.
+
+    judge is a digest. Also the names of the runs that only other judges have measured.
+    """
+    newest, others = [], []
     for run in [folder / name for name in files.names_in(folder) if (folder / name).is_dir()]:
         lines = read_metrics(files.RunFiles(run).metrics, "quality")
         lines = [line for line in lines if line.get("source") == source]
-        newest += [{"run": run.name} | lines[-1]] if lines else []
-    return newest
+        own = [line for line in lines if line.get("judge") == judge]
+        newest += [{"run": run.name} | own[-1]] if own else []
+        others += [run.name] if lines and not own else []
+    return newest, others
 
 
 def drop_lines_after(path: Path, step: int) -> None:
@@ -99,8 +104,10 @@ def _parse_line(line: str) -> dict | None:
         return None
     if not _is_number(values.get("step", 0)):
         return None
-    figures = {name: value for name, value in values.items() if name != "kind"}
+    figures = {name: value for name, value in values.items() if name not in ("kind", "judge")}
     if values["kind"] in ALWAYS and not all(_is_number(value) for value in figures.values()):
+        return None
+    if not isinstance(values.get("judge", ""), str):
         return None
     return values if ALWAYS.get(values["kind"], set()) <= figures.keys() else None
 

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from helpers.config import RunConfig
 from helpers.data.dataset import TrainAudioSpectrogramDataset
 from helpers.files import STEP_FOLDERS_KEPT, RunFiles, read_if_there, thin_out
-from helpers.gan.generate import FIXED_BATCH_SIZE, fixed_batch, generate_mels
+from helpers.gan.generate import FIXED_BATCH_SIZE, fixed_batch, generate_mels, make_inverter
 from helpers.gan.generator_file import (
     SoundGenerator,
     is_whole_generator,
+    load_generator,
     read_origin,
     save_generator,
 )
@@ -35,7 +36,7 @@ class Watch:
     Gives the sounds to `view`, which draws them; warns with TrainingWarning of silence, clipping
     and collapse; adds a line of kind "progress" to the run's metrics. With an evaluator,
     generator.safetensors always is the best generator so far, by `distance_per_accuracy`; without
-    one it is the latest.
+    one it is the latest. A generator that another judge has measured is measured anew.
 
     view(mels, waveforms, title, folder) gets compressed mels (B, n_mels, n_frames), waveforms
     (B, clip_samples), and the folder samples/<step> to write to.
@@ -58,10 +59,7 @@ class Watch:
         rows = torch.linspace(0, len(dataset) - 1, min(FIXED_BATCH_SIZE, len(dataset))).long()
         self.real = self.extractor(self.inverter(dataset.compressed(rows)))
         self.real_labels = dataset.labels[rows]
-        self.best: float | None = None  # distance_per_accuracy of the generator that is kept
-        if evaluator is not None and is_whole_generator(read_if_there(self.files.generator)):
-            best = read_origin(self.files.generator).get("distance_per_accuracy")
-            self.best = best if isinstance(best, float) and math.isfinite(best) else None
+        self.best = self._score_what_is_kept()  # distance_per_accuracy, by this judge
 
     def __call__(self, step: int, minutes: float, network: nn.Module) -> None:
         config, normaliser = self.config, self.dataset.normaliser
@@ -81,6 +79,32 @@ class Watch:
             self.view(compressed, waveforms, title, self.files.samples / f"{step:08d}")
             thin_out(self.files.samples, STEP_FOLDERS_KEPT)
 
+    def _score_what_is_kept(self) -> float | None:
+        """`distance_per_accuracy` of the run's generator by this judge; None without either.
+
+        A damaged generator has none, nor has one of other settings, which another run has made.
+        """
+        path, config = self.files.generator, self.config
+        if self.evaluator is None or not is_whole_generator(read_if_there(path)):
+            return None
+        origin = read_origin(path)
+        score = origin.get("distance_per_accuracy")
+        if origin.get("judge") != self.evaluator.judge.digest:
+            kept = load_generator(path)
+            wanted = (config.classes, config.audio, config.model)
+            if (kept.classes, kept.audio, kept.model) != wanted:
+                return None
+            waveforms = make_inverter(kept)(generate_mels(kept, self.z, self.labels))
+            score = distance_per_accuracy(self._measure(self.extractor(waveforms)))
+        return score if isinstance(score, float) and math.isfinite(score) else None
+
+    def _measure(self, mels: Tensor) -> dict[str, float]:
+        """What the judge finds in the fixed batch, from its log-mels (B, n_mels, n_frames)."""
+        features, predicted = self.evaluator.judge.classify(mels)
+        distance = figures.frechet_distance(features, self.evaluator.train_features)
+        accuracy = figures.accuracy(predicted, self.labels)
+        return {"accuracy": round(accuracy, 4), "frechet": round(distance, 4)}
+
     def _keep_the_best(
         self, step: int, minutes: float, mels: Tensor, generator: SoundGenerator
     ) -> str:
@@ -94,19 +118,13 @@ class Watch:
         if self.evaluator is None:
             save_generator(self.files.generator, generator, origin)
             return ""
-        features, predicted = self.evaluator.judge.classify(mels)
-        distance = figures.frechet_distance(features, self.evaluator.train_features)
-        line = {
-            "kind": "progress",
-            "step": step,
-            "minutes": round(minutes, 3),
-            "accuracy": round(figures.accuracy(predicted, self.labels), 4),
-            "frechet": round(distance, 4),
-        }
+        judge = self.evaluator.judge.digest
+        line = {"kind": "progress", "step": step, "minutes": round(minutes, 3), "judge": judge}
+        line |= self._measure(mels)
         append_metrics(self.files.metrics, line)
         score = distance_per_accuracy(line)
         if self.best is None or score <= self.best:
-            origin["distance_per_accuracy"] = score
+            origin |= {"distance_per_accuracy": score, "judge": judge}
             save_generator(self.files.generator, generator, origin)
             self.best = score  # when it is written: a disk may be full
         return f": accuracy {line['accuracy']:.2f}, Fréchet distance {line['frechet']:.1f}"

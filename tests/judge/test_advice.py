@@ -128,6 +128,13 @@ def test_accuracy_counts_too():
     assert advise_on_training(lines).startswith("Training still helps")
 
 
+def test_only_what_the_newest_judge_measured_counts():
+    easy = [line | {"judge": "aaaaaaaa"} for line in progress(0.5, 0.4, 0.3, 0.2, 0.1)]
+    strict = [line | {"judge": "bbbbbbbb"} for line in progress(100, 60, 40, 30, 22, 17)]
+    assert advise_on_training(easy + strict) == advise_on_training(strict)
+    assert advise_on_training(easy + strict[:2]).startswith("Too early")
+
+
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_a_few_lines_are_too_early(n):
     assert advise_on_training(progress(*[50.0] * n)).startswith("Too early")

@@ -90,7 +90,8 @@ class Recorded:
             raise MemoryError("the machine is gone")
         sweeps._write_status(path, "done")
         append_metrics(
-            path / "metrics.jsonl", {"kind": "quality", "step": 7, "frechet": parameters["seed"]}
+            path / "metrics.jsonl",
+            {"kind": "quality", "step": 7, "frechet": parameters["seed"], "judge": "0a1b2c3d"},
         )
 
 
@@ -107,6 +108,7 @@ def test_a_sweep_begun_again_does_only_what_is_not_done(tmp_path, monkeypatch):
             "MemoryError: the machine is gone",
         ]
         assert [row["frechet"] for row in rows] == [0, 1, ""]
+        assert [row["judge"] for row in rows] == ["0a1b2c3d", "0a1b2c3d", ""]
 
 
 def test_a_dask_cluster_does_the_runs(tmp_path):

@@ -65,6 +65,19 @@ def test_figures_are_left_to_the_cell_that_returns_them(tiny_audio):
     assert plt.get_fignums() == []
 
 
+def test_figures_of_different_judges_are_different_curves():
+    def line(minutes, judge):
+        return {"step": 1, "minutes": minutes, "accuracy": 0.5, "frechet": 9.0, "judge": judge}
+
+    one = progress_curves([line(1, "aaaaaaaa"), line(2, "aaaaaaaa")])
+    assert [len(axis.lines) for axis in one.axes] == [1, 1]
+    assert one.axes[0].get_legend() is None
+    two = progress_curves([line(1, "aaaaaaaa"), line(2, "aaaaaaaa"), line(3, "bbbbbbbb")])
+    assert [list(curve.get_xdata()) for curve in two.axes[1].lines] == [[1, 2], [3]]
+    told = [text.get_text() for text in two.axes[0].get_legend().get_texts()]
+    assert told == ["judge aaaaaaaa", "judge bbbbbbbb"]
+
+
 def test_a_table_escapes_what_it_shows_and_counts_what_it_does_not():
     rows = [{"name": "<b>", "value": 0.123456}, {"name": "\udcff", "more": 2}, {"name": "third"}]
     text = table(rows, "a & b", most=2).data

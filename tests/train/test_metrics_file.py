@@ -86,10 +86,11 @@ def test_a_disk_that_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path, monk
     assert read_metrics(path, "training") == [training(1)]
 
 
-def test_the_newest_quality_of_each_run_on_the_same_recordings_is_compared(tmp_path):
-    def quality(source, accuracy):
-        return {"kind": "quality", "source": source, "accuracy": accuracy}
+def quality(source: str, accuracy: float, judge: str = "0a1b2c3d") -> dict:
+    return {"kind": "quality", "source": source, "accuracy": accuracy, "judge": judge}
 
+
+def test_the_newest_quality_of_each_run_on_the_same_recordings_is_compared(tmp_path):
     for run, lines in {
         "a": [quality("kit", 0.1), training(1), quality("kit", 0.2)],
         "b": [quality("kit", 0.9), quality("other", 0.3)],
@@ -98,9 +99,33 @@ def test_the_newest_quality_of_each_run_on_the_same_recordings_is_compared(tmp_p
     }.items():
         (tmp_path / run).mkdir()
         write(tmp_path / run / "metrics.jsonl", *lines)
-    found = compare_runs(tmp_path, "kit")
+    found, others = compare_runs(tmp_path, "kit", "0a1b2c3d")
     assert [(line["run"], line["accuracy"]) for line in found] == [("a", 0.2), ("b", 0.9)]
-    assert compare_runs(tmp_path / "none", "kit") == []
+    assert others == []
+    assert compare_runs(tmp_path / "none", "kit", "0a1b2c3d") == ([], [])
+
+
+def test_figures_of_different_judges_are_not_compared(tmp_path):
+    unnamed = {"kind": "quality", "source": "kit", "accuracy": 0.5}  # before judges had names
+    for run, lines in {
+        "a": [quality("kit", 0.1)],
+        "b": [quality("kit", 0.2), quality("kit", 0.9, judge="ffffffff")],
+        "c": [quality("kit", 0.9, judge="ffffffff")],
+        "d": [unnamed],
+        "e": [quality("other", 0.9, judge="ffffffff")],
+    }.items():
+        (tmp_path / run).mkdir()
+        write(tmp_path / run / "metrics.jsonl", *lines)
+    found, others = compare_runs(tmp_path, "kit", "0a1b2c3d")
+    assert [(line["run"], line["accuracy"]) for line in found] == [("a", 0.1), ("b", 0.2)]
+    assert others == ["c", "d"]
+
+
+def test_a_line_of_progress_names_its_judge(tmp_path):
+    line = {"kind": "progress", "step": 1, "minutes": 0.1, "accuracy": 1.0, "frechet": 2.0}
+    named = line | {"judge": "0a1b2c3d"}
+    path = write(tmp_path / "m.jsonl", line, named, line | {"judge": 3}, line | {"other": "text"})
+    assert read_metrics(path, "progress") == [line, named]
 
 
 def test_a_line_after_a_torn_one_is_whole(tmp_path):
@@ -162,7 +187,7 @@ def test_of_two_parts_of_one_step_the_longer_one_is_the_newer(tmp_path):
 
 def test_every_measurement_on_drive_is_a_file_of_its_own_and_stays_in_order(tmp_path):
     folder = tmp_path / "run"
-    measured = [{"kind": "quality", "accuracy": n / 20, "source": "rain"} for n in range(12)]
+    measured = [quality("rain", n / 20) for n in range(12)]
     folder.mkdir()
     for line in measured:
         before = {path: path.read_bytes() for path in folder.iterdir()}
@@ -170,5 +195,5 @@ def test_every_measurement_on_drive_is_a_file_of_its_own_and_stays_in_order(tmp_
         assert before.items() <= {p: p.read_bytes() for p in folder.iterdir()}.items()
     part(folder, 5, training(1), measured[0])
     assert read_metrics(folder / "metrics.jsonl", "quality") == measured
-    (newest,) = compare_runs(tmp_path, "rain")
+    (newest,), _ = compare_runs(tmp_path, "rain", "0a1b2c3d")
     assert newest == {"run": "run"} | measured[-1]

@@ -73,6 +73,7 @@ def test_the_best_generator_is_kept_also_by_the_next_watch(dataset, tiny_run, ev
             best["step"],
             distance_per_accuracy(best),
         )
+        assert note["judge"] == best["judge"] == evaluator.judge.digest
         expected = network_of(config, seed=best["step"]).state_dict()
         kept = load_generator(path).network.state_dict()
         assert all(torch.equal(kept[name], value) for name, value in expected.items())
@@ -105,14 +106,36 @@ def test_a_generator_that_had_no_room_is_not_taken_for_the_best(
 def test_a_damaged_generator_is_no_best_one_to_be_beaten(dataset, tiny_run, evaluator, tmp_path):
     config, kept = tiny_run(), tmp_path / "generator.safetensors"
     Watch(config, dataset, tmp_path, evaluator)(1, 1.0, network_of(config))
-    save_generator(
-        kept, load_generator(kept), {"step": 1, "distance_per_accuracy": 0.0}
-    )  # none is better
+    none_is_better = {"distance_per_accuracy": 0.0, "judge": evaluator.judge.digest}
+    save_generator(kept, load_generator(kept), {"step": 1} | none_is_better)
     content = bytearray(kept.read_bytes())
     content[-100] ^= 1
     kept.write_bytes(content)
     Watch(config, dataset, tmp_path, evaluator)(2, 1.0, network_of(config))
     assert read_origin(kept)["step"] == 2 and load_generator(kept)
+
+
+@pytest.mark.parametrize("claimed", [0.0, 1e9])
+def test_the_best_of_another_judge_is_measured_anew(
+    dataset, tiny_run, evaluator, tmp_path, claimed
+):
+    """A score of another judge, or of one without a name, says nothing beside this judge's."""
+    config, kept = tiny_run(), tmp_path / "generator.safetensors"
+    watch = Watch(config, dataset, tmp_path, evaluator)
+    watch(1, 1.0, network_of(config))
+    own = read_origin(kept)["distance_per_accuracy"]
+    for judge in ({"judge": "ffffffff"}, {}):
+        origin = {"step": 1, "distance_per_accuracy": claimed} | judge
+        save_generator(kept, load_generator(kept), origin)
+        assert Watch(config, dataset, tmp_path, evaluator).best == pytest.approx(own)
+
+
+def test_a_generator_that_this_run_cannot_have_made_is_no_best_one(
+    dataset, tiny_run, evaluator, sound_generator, tmp_path
+):
+    foreign = sound_generator(classes=("a", "b", "c", "d"))
+    save_generator(tmp_path / "generator.safetensors", foreign, {"distance_per_accuracy": 0.0})
+    assert Watch(tiny_run(), dataset, tmp_path, evaluator).best is None
 
 
 def test_without_a_judge_the_latest_is_kept(dataset, tiny_run, tmp_path):
