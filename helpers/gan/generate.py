@@ -13,6 +13,7 @@ from helpers.gan.generator_file import SoundGenerator
 from helpers.labels import one_hot
 from helpers.sound.audio_files import resample, trim_end
 from helpers.sound.inversion import METHODS, MelInverter
+from helpers.sound.mel import floor_rms
 
 NO_TRUNCATION = 3.0  # standard deviations: all but 0.3 % of the latents' values
 SOUNDS_AT_ONCE = 64
@@ -27,10 +28,11 @@ class Sounds:
     waveforms: np.ndarray  # (B, clip_samples) float32
     labels: Tensor  # (B,)
     sample_rate: int
+    silence_rms: float = 0.0  # level of the noise that the way back makes of silence
 
     def trimmed(self) -> list[np.ndarray]:
         """The waveforms, each without the silence at its end."""
-        return [trim_end(waveform, self.sample_rate) for waveform in self.waveforms]
+        return [trim_end(one, self.sample_rate, self.silence_rms) for one in self.waveforms]
 
 
 def draw_latents(n: int, z_dim: int, seed: int = 0, truncation: float = NO_TRUNCATION) -> Tensor:
@@ -71,8 +73,9 @@ def generate_sounds(
     generator: SoundGenerator, z: Tensor, labels: Tensor, inverter: MelInverter
 ) -> Sounds:
     """Log-mels and waveforms for latents z (B, z_dim) and labels (B,)."""
-    log_mels = generate_mels(generator, z, labels)
-    return Sounds(log_mels, inverter(log_mels).numpy(), labels, generator.audio.sample_rate)
+    log_mels, audio = generate_mels(generator, z, labels), generator.audio
+    waveforms = inverter(log_mels).numpy()
+    return Sounds(log_mels, waveforms, labels, audio.sample_rate, floor_rms(audio))
 
 
 def generate_in_parts(

@@ -24,7 +24,10 @@ RATE_GRIDS = (1, 2, 5, 10, 50, 100)  # hertz, to which `nearby_rate` rounds
 MAX_FILTER_VALUES = 2**21  # of the filter that resamples
 PRE_ROLL = 2**15  # frames that a decoder of MP3 or Opus gets before those that are wanted
 LAST_PART = 2**19  # frames at a file's end, into which libsndfile 1.2 seeks wrongly in Vorbis
-TRIM_FADE_S = 0.005
+TRIM_BLOCK_S, TRIM_FADE_S = 0.01, 0.005
+INAUDIBLE_SHARE = 1e-6  # of a sound's energy: 60 dB below the whole
+SILENCE_MARGIN = 1.5  # generated mels lie a little above the level that stands for silence
+ONE_STEP = 1 / 32_768  # of 16 bits
 
 Blocks = Iterator[np.ndarray]  # the pieces (n,) of a mono waveform, in order
 _resampler = lru_cache(maxsize=32)(torchaudio.transforms.Resample)  # with its filter
@@ -161,18 +164,24 @@ def fit_length(waveform: np.ndarray, n_samples: int) -> np.ndarray:
     return np.pad(waveform[:n_samples], (0, max(0, n_samples - len(waveform))))
 
 
-def trim_end(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Cut the silence off the end of a waveform (n,) and fade what is left to 0 over 5 ms.
+def trim_end(waveform: np.ndarray, sample_rate: int, silence_rms: float = 0.0) -> np.ndarray:
+    """Cut the silence off the end of a waveform (n,) and let what is left fade to 0 over 5 ms.
 
-    Silence is what stays 60 dB below the peak, or below one step of 16 bits. A waveform with none
-    at its end, or with nothing else, comes back as it is.
+    What is cut off has less than a millionth of the energy, so echoes stay. Blocks of 10 ms that
+    are as quiet as silence_rms, the level of noise that stands for silence, or as one step of 16
+    bits, count as having none. A waveform without silence at its end, or with nothing else, comes
+    back as it is.
     """
-    threshold = max(1e-3 * float(np.abs(waveform).max(initial=0.0)), 1 / 32_768)
-    audible = np.flatnonzero(np.abs(waveform) > threshold)
-    n_fade = round(TRIM_FADE_S * sample_rate)
-    if not len(audible) or audible[-1] + n_fade >= len(waveform):
+    size, n_fade = (max(1, round(s * sample_rate)) for s in (TRIM_BLOCK_S, TRIM_FADE_S))
+    padded = np.pad(waveform.astype(np.float64), (0, -len(waveform) % size))
+    energy = np.square(padded).reshape(-1, size).sum(axis=1)  # of each block
+    silence = size * max(SILENCE_MARGIN * silence_rms, ONE_STEP) ** 2
+    energy = (energy - silence).clip(min=0)
+    left = energy[::-1].cumsum()[::-1]  # from each block on
+    end = int((left > INAUDIBLE_SHARE * energy.sum()).sum()) * size
+    if end == 0 or end + n_fade >= len(waveform):
         return waveform
-    trimmed = waveform[: audible[-1] + n_fade].copy()
+    trimmed = waveform[: end + n_fade].copy()
     trimmed[-n_fade:] *= np.linspace(1, 0, n_fade, dtype=waveform.dtype)
     return trimmed
 

@@ -4,6 +4,7 @@ A mel is a mel spectrogram: STFT magnitudes to the power of `AudioConfig.power`,
 as wide as hearing resolves. A log-mel is log(mel) or log(1 + mel): see `AudioConfig.compression`.
 """
 
+import math
 import warnings
 from functools import lru_cache
 
@@ -58,6 +59,19 @@ def mel_filterbank(audio: AudioConfig) -> Tensor:
             "use fewer mels, a longer n_fft, or the slaney scale"
         )
     return bank
+
+
+def floor_rms(audio: AudioConfig) -> float:
+    """RMS of the white noise whose mel lies at the floor: a mel tells nothing quieter from silence.
+
+    0 for log(1 + mel), which has no floor.
+    """
+    if audio.compression != "log":
+        return 0.0
+    of_one_bin = audio.floor / float(mel_filterbank(audio).sum(dim=0).mean())
+    # |STFT| of noise is Rayleigh distributed: E|STFT|^p = (rms² sum(window²))^(p/2) gamma(1 + p/2)
+    power = (of_one_bin / math.gamma(1 + audio.power / 2)) ** (2 / audio.power)
+    return math.sqrt(power / float(torch.hann_window(audio.n_fft).square().sum()))
 
 
 def compress(mel: Tensor, audio: AudioConfig) -> Tensor:

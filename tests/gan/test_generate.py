@@ -21,6 +21,7 @@ from helpers.gan.generate import (
 )
 from helpers.sound.inversion import MelInverter
 from helpers.sound.magnitudes import MagnitudeNet
+from helpers.sound.mel import floor_rms
 
 RECIPES = ("baseline", "modern")
 
@@ -140,6 +141,18 @@ def test_trimmed_sounds_end_where_they_fall_silent():
     short, whole = sounds.trimmed()
     assert 300 <= len(short) < 400
     assert np.array_equal(whole, waveforms[1])
+
+
+@pytest.mark.parametrize("loudest", [0.01, 0.1, 10.0])
+def test_the_noise_that_the_way_back_makes_of_silence_is_trimmed(tiny_audio, loudest):
+    """A decay, and after it a mel that lies a little above silence, as a generator draws it."""
+    decay = np.log(loudest) - np.arange(16) * 2.0
+    mels = torch.from_numpy(np.maximum(decay, tiny_audio.floor_value + 0.2)).float()
+    mels = mels.expand(1, tiny_audio.n_mels, 16)
+    waveforms = MelInverter(tiny_audio)(mels).numpy()
+    sounds = Sounds(mels, waveforms, torch.zeros(1), 8_000, floor_rms(tiny_audio))
+    (trimmed,) = sounds.trimmed()
+    assert 0.1 < len(trimmed) / waveforms.shape[1] < 0.9
 
 
 def test_a_generator_sounds_by_the_inversion_that_was_saved_with_it(sound_generator):

@@ -208,6 +208,36 @@ def test_an_end_that_is_cut_while_it_is_heard_is_faded():
     assert sound[2_999] == 0.5
 
 
+def decay(peak: float, seconds_for_60_db: float) -> np.ndarray:
+    """A decaying tone, one second at 8 kHz."""
+    time = np.arange(8_000) / 8_000
+    return (peak * 10 ** (-3 * time / seconds_for_60_db) * np.sin(2_500 * time)).astype(np.float32)
+
+
+def energy(waveform: np.ndarray) -> float:
+    return float(np.square(waveform, dtype=np.float64).sum())
+
+
+@pytest.mark.parametrize("peak", [0.9, 0.02])
+def test_noise_of_a_known_level_is_trimmed_as_silence_is(peak):
+    sound, noise = decay(peak, 0.3), 8e-5 * np.random.default_rng(0).standard_normal(8_000)
+    noisy = (sound + noise).astype(np.float32)
+    trimmed = trim_end(noisy, 8_000, silence_rms=1e-4)
+    assert 0.1 < len(trimmed) / 8_000 < 0.35
+    gone, whole = energy(sound[len(trimmed) :]), energy(sound)
+    assert gone < 1.01e-6 * whole or gone < 8_000 * 1e-4**2
+    assert len(trim_end(decay(0.9, 0.3) + 1e-2, 8_000, silence_rms=1e-4)) == 8_000, "a hum is heard"
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.5, 0.8])
+def test_what_is_cut_off_has_a_millionth_of_the_energy(seconds):
+    sound = decay(0.5, seconds)
+    sound[4_000:4_800] += 2e-3 * np.sin(np.arange(800)).astype(np.float32)  # an echo, 48 dB below
+    n_left = len(trim_end(sound, 8_000))
+    assert n_left >= 4_800
+    assert energy(sound[n_left:]) <= 1e-6 * energy(sound)
+
+
 @pytest.mark.parametrize(
     "sound", [np.zeros(100, np.float32), np.ones(100, np.float32), np.zeros(0, np.float32)]
 )

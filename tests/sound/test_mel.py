@@ -8,7 +8,7 @@ import torch
 import torchaudio
 
 from helpers.config import AudioConfig, ConfigError, make_config
-from helpers.sound.mel import MelExtractor, compress, expand, mel_filterbank
+from helpers.sound.mel import MelExtractor, compress, expand, floor_rms, mel_filterbank
 
 LOG = AudioConfig(sample_rate=16_000, n_mels=64, n_frames=32)
 LOG1P = dataclasses.replace(make_config("cpu", "baseline").audio, n_frames=32)
@@ -30,6 +30,19 @@ def test_a_sine_lands_in_the_band_that_holds_it(audio, band):
     compressed = MelExtractor(audio)(sine(audio, hertz))
     assert compressed.shape == (1, audio.n_mels, audio.n_frames)
     assert int(compressed[0, :, 4:-4].mean(dim=1).argmax()) == pytest.approx(band, abs=1)
+
+
+@pytest.mark.parametrize("power", [1.0, 2.0])
+def test_white_noise_of_the_floors_level_has_a_mel_at_the_floor(power):
+    audio = dataclasses.replace(LOG, power=power)
+    noise = torch.randn(16, audio.clip_samples, generator=torch.Generator().manual_seed(0))
+    louder = 100 ** (1 / power)  # so that the floor cuts nothing off
+    mels = MelExtractor(audio)(louder * floor_rms(audio) * noise)[:, :, 4:-4].exp()
+    assert float(mels.mean()) == pytest.approx(100 * audio.floor, rel=0.05)
+
+
+def test_a_mel_without_a_floor_has_no_level_of_silence():
+    assert floor_rms(LOG1P) == 0
 
 
 def test_twice_the_amplitude_is_log_2_more_magnitude_and_log_4_more_power():
