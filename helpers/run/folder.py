@@ -14,6 +14,8 @@ from helpers.run.colab import RunError, mount_drive
 from helpers.train.drive_copy import DriveCopy, forget_training, newest_generator
 from helpers.train.metrics_file import add_quality_file, append_metrics
 
+DROPPED = "; if it was there before, Drive was disconnected: run the cells again"
+
 
 @dataclass(frozen=True)
 class RunFolder(RunFiles):
@@ -31,10 +33,9 @@ class RunFolder(RunFiles):
         try:
             content = read_if_there(self.config)
             if content is None:
-                dropped = "; if it was there before, Drive was disconnected: run the cells again"
                 raise RunError(
                     f"no {self.config}: run {written_by} first, with the same run_dir and use_drive"
-                    f"{dropped if self.is_on_drive else ''}"
+                    f"{DROPPED if self.is_on_drive else ''}"
                 )
             return RunConfig.from_json(content.decode(errors="replace"))
         except ConfigError as error:
@@ -86,9 +87,18 @@ class RunFolder(RunFiles):
         return drive_copy
 
     def find_generator(self) -> Path:
-        """The generator to listen to. Raises RunError if the disk cannot be read."""
+        """The generator to listen to.
+
+        Raises RunError if the disk cannot be read, or if a run on Drive has none.
+        """
         try:
-            return newest_generator(self.root)
+            path = newest_generator(self.root)
+            if self.is_on_drive and not path.exists():
+                raise RunError(
+                    f"no generator in {self.root}: run 03_train first, with the same run_dir and "
+                    f"use_drive{DROPPED}"
+                )
+            return path
         except OSError as error:
             raise RunError(
                 f"{self.root} cannot be read ({error}): see that its disk or Drive is there"

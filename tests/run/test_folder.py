@@ -8,6 +8,7 @@ import pytest
 
 from helpers import files
 from helpers.config import ConfigError, make_config
+from helpers.gan.generator_file import save_generator
 from helpers.run import colab as runtime
 from helpers.run import folder
 from helpers.run.colab import RunError
@@ -70,6 +71,19 @@ def test_a_measurement_of_a_run_on_drive_is_a_new_file_and_of_another_a_line(col
 def test_a_run_on_drive_that_seems_not_to_be_there_says_that_drive_may_be_disconnected(colab):
     with pytest.raises(RunError, match="run 01_data first.*Drive was disconnected"):
         open_run("a", use_drive=True).read_config()
+
+
+def test_a_generator_that_seems_not_to_be_there_says_that_drive_may_be_disconnected(
+    colab, tmp_path, sound_generator
+):
+    run = open_run("a", use_drive=True)
+    run.write_config(make_config())
+    with pytest.raises(RunError, match="run 03_train first.*Drive was disconnected"):
+        run.find_generator()
+    save_generator(run.generator, sound_generator())
+    assert run.find_generator() == run.generator
+    local = open_run(str(tmp_path / "local"))
+    assert local.find_generator() == local.generator, "which load_generator then misses"
 
 
 def test_runs_whose_folders_lie_in_one_another_have_each_their_own_copy(
