@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from IPython import get_ipython
 from IPython.display import display
 from torch import Tensor
 
@@ -25,7 +26,8 @@ class FixedBatchView:
         """Write folder/spectrograms.png and the first sound of each class as folder/<class>.wav.
 
         log_mels (B, n_mels, n_frames) and waveforms (B, clip_samples) hold class after class, as
-        many sounds of each. Shows the picture the first time, and afterwards replaces it.
+        many sounds of each. Shows the picture the first time, and afterwards replaces it. Outside a
+        notebook it is only written.
         """
         log_mels = log_mels.unflatten(0, (len(self.classes), -1))  # (classes, sounds of each, ...)
         log_mels = log_mels[:, :SHOWN_PER_CLASS]
@@ -35,6 +37,8 @@ class FixedBatchView:
         first = waveforms[:: len(waveforms) // len(self.classes)]  # (classes, clip_samples)
         for name, waveform in zip(self.classes, first, strict=True):
             write_wav(folder / _wav_name(name), waveform.numpy(), self.audio.sample_rate)
+        if not hasattr(get_ipython(), "kernel"):
+            return  # IPython would print the figure's name
         if self.shown is None:
             self.shown = display(figure, display_id=True)
         else:

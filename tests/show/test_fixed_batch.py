@@ -1,6 +1,7 @@
 """The picture of training: files written, one picture shown and then replaced."""
 
 import os
+from types import SimpleNamespace
 
 import pytest
 import soundfile
@@ -33,6 +34,7 @@ class Display:
 def notebook(monkeypatch):
     display = Display()
     monkeypatch.setattr(fixed_batch, "display", display)
+    monkeypatch.setattr(fixed_batch, "get_ipython", lambda: SimpleNamespace(kernel="any"))
     return display
 
 
@@ -74,6 +76,17 @@ def test_the_picture_is_shown_once_and_then_replaced(tiny_audio, tmp_path, noteb
         view(*batch(tiny_audio), f"step {step}", tmp_path / str(step))
     assert [figure.get_suptitle() for figure in notebook.shown] == ["step 0"]
     assert [figure.get_suptitle() for figure in notebook.replaced] == ["step 1", "step 2"]
+
+
+@pytest.mark.parametrize("shell", [None, SimpleNamespace()])  # a plain program; IPython's prompt
+def test_outside_a_notebook_nothing_is_printed(tiny_audio, tmp_path, monkeypatch, capsys, shell):
+    monkeypatch.setattr(fixed_batch, "get_ipython", lambda: shell, raising=False)
+    view = FixedBatchView(CLASSES, tiny_audio)
+    for step in range(2):
+        view(*batch(tiny_audio), f"step {step}", tmp_path / str(step))
+    printed = capsys.readouterr()
+    assert printed.out == printed.err == ""
+    assert (tmp_path / "1" / "spectrograms.png").exists()
 
 
 def test_classes_with_the_longest_names_have_files_of_their_own(tiny_audio, tmp_path, notebook):
