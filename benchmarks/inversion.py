@@ -132,7 +132,7 @@ def _generated(paths: list[Path], bench: Bench, network: MagnitudeNet | None) ->
         ]
         for what, sets in (
             ("generated", judged),
-            ("recordings", [evaluator.judge_inversion(inverter)]),
+            ("recordings", [evaluator.judge_inversion(inverter, evaluator.clips)]),
         ):
             mean = mean_figures([evaluator.figures(one) for one in sets])
             lines.append(

@@ -1,12 +1,15 @@
 """What measures mean, in words: faults of sounds, whether to train on, how many clips to have."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from helpers.data.clips import VERY_FEW_CLIPS, ClipCache
+from helpers.judge.evaluation import Evaluator
+from helpers.judge.figures import accuracy
 
 SILENT_SHARE = 0.02  # a sound that fills less of its mel, beside real clips' mean, is silence
 FULL_SCALE = 0.999
@@ -14,6 +17,7 @@ CLIPPED_SHARE = 0.01  # of a sound's samples at full scale; a single peak is no 
 ALIKE_SHARE = 0.1  # sounds that vary less than this share of real clips' variation are alike
 EARLY_LINES = 4  # with fewer lines of progress, a trend cannot be told from chance
 HARDLY_BETTER = 0.9  # a distance above this share of the earlier one is hardly better
+TRUSTED_ACCURACY = 0.97  # of the judge on held-out clips
 FEW_CLIPS = 50  # of a class; see MEASURED for what they cover
 # Spoken digits, 4 000 steps (benchmarks/results/): training clips a class, Fréchet distance as a
 # multiple of that of held-out recordings, coverage as a share of theirs. One seed each.
@@ -122,6 +126,37 @@ def expect_from_clips(n_clips: int) -> str:
     return f"{expected} Twice as many: {distance[1]:.1f} times, {coverage[1]:.0%}."
 
 
+def trust_in_judge(evaluator: Evaluator) -> str:
+    """A sentence where the judge errs too often on real clips; empty where it does not."""
+    share = accuracy(evaluator.test.predicted, evaluator.test.labels)
+    if share >= TRUSTED_ACCURACY:
+        return ""
+    return (
+        f"The judge names only {share:.2f} of the held-out clips rightly: do not trust its "
+        f"figures. It needs more recordings, or judge_steps above {evaluator.judge.steps}."
+    )
+
+
+def find_gaps(clips: ClipCache) -> list[str]:
+    """One sentence on the classes without a training clip, one on those with too few held out."""
+    n_train, n_test = (
+        np.bincount(clips.labels[clips.indices(split)], minlength=len(clips.classes))
+        for split in ("train", "test")
+    )
+    gaps, unknown = [], _name_some(clips.classes, n_train == 0)
+    if unknown:
+        gaps.append(
+            f"{unknown} no training clip: neither the generator nor the judge can know that sound, "
+            "and the figures suffer. Hold fewer recordings out, or leave such a class out."
+        )
+    if few := _name_some(clips.classes, (n_test < 2) & (n_train > 0)):
+        gaps.append(
+            f"{few} fewer than two held-out clips, and so no row in the table of classes. Hold "
+            "more recordings out to measure each class."
+        )
+    return gaps
+
+
 def class_advice(cache: ClipCache) -> list[str]:
     """One sentence for each class that has no clip, few clips, or far fewer than the largest."""
     counts = Counter(cache.labels[cache.indices("train")].tolist())
@@ -139,6 +174,14 @@ def class_advice(cache: ClipCache) -> list[str]:
     for name in sorted({row.label for row in cache.audit} - set(cache.classes)):
         advice.append(f"{name!r} has no usable recording and is left out; the audit says why.")
     return advice
+
+
+def _name_some(classes: Sequence[str], chosen: np.ndarray, most: int = 5) -> str:
+    """The chosen classes (len(classes),) with "has" or "have" behind them; empty if none is."""
+    names = [repr(name) for name, is_chosen in zip(classes, chosen, strict=True) if is_chosen]
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    verb = "has" if len(names) == 1 else "have"
+    return f"{', '.join(names[:most])}{more} {verb}" if names else ""
 
 
 def _variation(x: Tensor, labels: Tensor | None = None) -> float:

@@ -1,6 +1,7 @@
 """All measures of a run's sounds, beside those of real clips that were held out and of noise."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -49,7 +50,7 @@ class Evaluator:
     """
 
     def __init__(self, judge: Judge, clips: ClipCache):
-        self.judge, self.classes = judge, clips.classes
+        self.judge, self.clips, self.classes = judge, clips, clips.classes
         self.train_mels, self.train_labels = clips.split("train")
         self.train_features, _ = judge.classify(self.train_mels)
         self.test = self.judge_mels(*clips.split("test"))
@@ -97,7 +98,8 @@ class Evaluator:
 
         accuracy, density, coverage: high is good. frechet, kernel: distances to the training clips.
         spread, nearest: as shares of what held-out clips have, so 1 is good. copied: 0.01 is good.
-        With a label, only sounds and clips of that class count.
+        With a label, only sounds and clips of that class count. NaN stands for what the held-out
+        clips do not tell, such as the spread of a class that has one.
         """
         real, train_features = self.test, self.train_features
         if label is not None:
@@ -113,8 +115,8 @@ class Evaluator:
             "kernel": figures.kernel_distance(sounds.features, train_features),
             "density": density,
             "coverage": coverage,
-            "spread": spread / real_spread,
-            "nearest": float(sounds.nearest.mean() / real.nearest.mean()),
+            "spread": _share(spread, real_spread),
+            "nearest": _share(float(sounds.nearest.mean()), float(real.nearest.mean())),
             "copied": figures.share_of_copies(sounds.nearest, real.nearest),
         }
 
@@ -178,7 +180,8 @@ def quality_line(rows: Sequence[dict], judge: Judge) -> dict:
     """
     generated, real, _, noise = rows
     own = {name: value for name, value in generated.items() if name != "sounds"}
-    own |= {f"{name}_real": real[name] for name in own} | {"frechet_noise": noise["frechet"]}
+    own |= {f"{name}_real": value for name, value in real.items() if name in own}
+    own["frechet_noise"] = noise["frechet"]
     return {"judge": judge.digest, "judge_steps": judge.steps} | own
 
 
@@ -197,5 +200,10 @@ def find_mismatch(generator: SoundGenerator, clips: ClipCache) -> list[str]:
     return differences(made, real)
 
 
+def _share(value: float, whole: float) -> float:
+    return value / whole if whole > 0 else math.nan
+
+
 def _rounded(values: dict[str, float]) -> dict[str, float]:
-    return {name: round(value, 4) for name, value in values.items()}
+    """The figures that are numbers, short enough to read; + 0.0 makes 0 of -0."""
+    return {name: round(v, 4) + 0.0 for name, v in values.items() if not math.isnan(v)}

@@ -9,6 +9,7 @@ import torch
 from helpers.config import RECIPES, DataConfig
 from helpers.data.clips import prepare_clips
 from helpers.data.dataset import fit_clip_normaliser
+from helpers.judge.advice import find_gaps, trust_in_judge
 from helpers.judge.classifier import train_judge
 from helpers.judge.evaluation import FIGURES, Evaluator, can_measure, find_mismatch, quality_line
 from helpers.sound.inversion import MelInverter
@@ -172,3 +173,69 @@ def test_a_generator_of_other_classes_or_another_geometry_is_told_apart(clips, s
     assert find_mismatch(dataclasses.replace(generator, audio=longer), clips) == [
         "audio.n_frames 32, not 16"
     ]
+
+
+@pytest.fixture(scope="module")
+def few(evaluator, clips_of):
+    """An evaluator with one held-out clip a class, and one with a class wholly held out."""
+
+    def hold_out(held_out) -> Evaluator:
+        clips = clips_of["modern"]
+        rows = [row._replace(split="test" if held_out(row) else "train") for row in clips.audit]
+        return Evaluator(evaluator.judge, dataclasses.replace(clips, audit=tuple(rows)))
+
+    return (
+        hold_out(lambda row: row.path.endswith("/0.wav")),
+        hold_out(lambda row: row.label == "low" or row.path.endswith("5.wav")),
+    )
+
+
+def test_a_figure_that_cannot_be_measured_has_no_cell(few, clips_of):
+    one_each, clips = few[0], clips_of["modern"]
+    clips = dataclasses.replace(clips, audit=tuple(one_each.clips.audit))
+    rows = one_each.compare(one_each.test, one_each.test, MelInverter(clips.audio), clips)
+    line = quality_line(rows, one_each.judge)
+    for values in (*rows, line):
+        assert "spread" not in values and "nearest" in (values if "sounds" in values else line)
+        numbers = [value for value in values.values() if isinstance(value, float)]
+        assert all(math.isfinite(value) and str(value) != "-0.0" for value in numbers)
+    assert one_each.compare_classes(one_each.test) == []
+
+
+def test_clips_that_are_all_alike_have_no_spread_to_compare_with(evaluator):
+    same = evaluator.judge_mels(evaluator.train_mels[:1].expand(6, -1, -1), torch.zeros(6).long())
+    like_training = Evaluator(evaluator.judge, evaluator.clips)
+    like_training.test = same
+    assert math.isnan(like_training.figures(same)["spread"])
+
+
+def test_a_class_wholly_held_out_is_measured_with_the_others(few, clips_of):
+    _, without_low = few
+    assert set(without_low.train_labels.tolist()) == {0, 2}
+    rows = without_low.compare_classes(without_low.test)
+    assert [row["class"] for row in rows[::3]] == ["high", "noise"]
+    assert find_gaps(without_low.clips) == [
+        "'low' has no training clip: neither the generator nor the judge can know that sound, and "
+        "the figures suffer. Hold fewer recordings out, or leave such a class out."
+    ]
+
+
+def test_classes_with_too_few_held_out_clips_are_named(evaluator, few):
+    assert find_gaps(few[0].clips) == [
+        "'high', 'low', 'noise' have fewer than two held-out clips, and so no row in the table of "
+        "classes. Hold more recordings out to measure each class."
+    ]
+    assert find_gaps(evaluator.clips) == []
+    many = dataclasses.replace(evaluator.clips, classes=tuple(f"c{n}" for n in range(12)))
+    assert "'c3', 'c4', 'c5', 'c6', 'c7' and 4 more have no training clip" in find_gaps(many)[0]
+
+
+def test_a_judge_that_errs_is_not_to_be_trusted(evaluator, few):
+    assert trust_in_judge(evaluator) == ""
+    deaf = dataclasses.replace(
+        evaluator.test, predicted=(evaluator.test.labels + 1) % len(evaluator.classes)
+    )
+    few[0].test = deaf
+    told = trust_in_judge(few[0])
+    assert told.startswith("The judge names only 0.00 of the held-out clips rightly")
+    assert "judge_steps above 100" in told

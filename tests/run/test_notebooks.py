@@ -1,6 +1,7 @@
 """The notebooks: well formed, executed small in a real kernel, refusing what they should."""
 
 import ast
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -15,7 +16,12 @@ import pytest
 from jupyter_client import KernelManager
 from nbclient import NotebookClient
 
+from helpers.config import DataConfig
+from helpers.data.clips import prepare_clips
+from helpers.data.dataset import fit_clip_normaliser
 from helpers.files import PROJECT
+from helpers.gan.generator_file import SoundGenerator, save_generator
+from helpers.gan.networks import make_generator
 from helpers.run import colab, folder
 from helpers.run.settings import NOTEBOOKS, read_settings
 from helpers.train.checkpoints import load_newest_checkpoint
@@ -178,6 +184,7 @@ def test_training_in_two_processes_goes_on_from_one_and_is_taken_up(run_dir, tmp
         done.count("continuing from step") == 2
     )  # by the two, and by the notebook when they are done
     assert "stopped by steps at step 8" in done
+    assert "Figure(" not in done, "the processes have no notebook to show one in"
     assert len(list((run_dir / "samples" / "00000008").glob("*.wav"))) == 8
     assert read_metrics(run_dir / "metrics.jsonl", "progress")[-1]["step"] == 8
 
@@ -302,6 +309,45 @@ def test_a_run_on_drive_is_trained_on_a_copy_and_goes_on_on_another_machine(tmp_
         assert len(read_metrics(run_dir / "metrics.jsonl", "quality")) == 1
     finally:
         shutil.rmtree(local, ignore_errors=True)
+
+
+def test_a_class_wholly_held_out_and_one_with_a_single_clip_are_told_of(
+    tmp_path, write_sounds, tiny_run
+):
+    """Nobody has trained it, so an untrained generator is listened to; no table holds a NaN."""
+    run = folder.open_run(str(tmp_path / "runs" / "gaps"))
+    write_sounds(tmp_path / "sounds", 5, seed=0)
+    for path in [*tmp_path.glob("sounds/low/*"), *tmp_path.glob("sounds/[hn]*/0.wav")]:
+        path.rename(path.with_name(f"held-{path.name}"))
+    data = DataConfig(source=str(tmp_path / "sounds"), holdout="held-*")
+    clips = prepare_clips(tmp_path / "sounds", tiny_run().audio, data, run.data, run.cache)
+    assert set(clips.labels[clips.indices("train")]) == {0, 2}
+    data = dataclasses.replace(data, digest=clips.key)
+    config = dataclasses.replace(tiny_run(), data=data, classes=clips.classes)
+    run.write_config(config)
+    network = make_generator(config.model, config.audio, 3).eval()
+    normaliser = fit_clip_normaliser(clips)
+    generator = SoundGenerator(network, config.audio, config.model, clips.classes, normaliser)
+    save_generator(run.generator, generator)
+    done = execute("04_listen", tmp_path / "04.ipynb", run_dir=str(run.root), **SMALL["04_listen"])
+    told = printed(done)
+    assert "'low' has no training clip" in told
+    assert "'high', 'noise' have fewer than two held-out clips" in told
+    assert "The judge names only" in told and "judge_steps above 2" in told
+    shown = "".join(
+        output["data"].get("text/html", "")
+        for cell in done.cells
+        for output in cell.get("outputs", [])
+        if "data" in output
+    )
+    assert "sounds of each kind, heard by judge" in shown
+    assert "<td>nan</td>" not in shown and "<td>-0</td>" not in shown
+    assert not [
+        output
+        for cell in done.cells
+        for output in cell.get("outputs", [])
+        if output.get("name") == "stderr" and "Warning" in output["text"]
+    ]
 
 
 def test_set_up_fetches_the_project_when_it_is_not_there(tmp_path):
