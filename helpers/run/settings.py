@@ -17,6 +17,7 @@ from helpers.config import (
     SMALLEST_BATCH,
     ConfigError,
 )
+from helpers.run.cell_order import explain_missing_names
 from helpers.sound.inversion import METHODS
 
 INJECTED = "# Parameters"  # the first line of the cell that papermill adds
@@ -113,7 +114,9 @@ def read_settings(notebook: str, variables: Mapping) -> SimpleNamespace:
 
     The variable `In`, if there is one, lists the cells that were executed. Raises SettingError for
     a name that papermill set and the notebook does not have, a wrong kind, or a value out of range.
+    From then on, a cell that misses a name is followed by a sentence that says where it is made.
     """
+    explain_missing_names()
     known, injected = NOTEBOOKS[notebook], set()
     for cell in variables.get("In", ()):
         if cell.lstrip().startswith(INJECTED):
