@@ -1,15 +1,20 @@
-# make run | test | test-newest | lint | benchmark | strip (outputs, before a commit); each makes its own environment first.
-# make lock: choose versions anew for requirements.txt, keeping those in constraints.txt that still fit.
+# make lab | run | test | test-colab | lint | benchmark | strip (outputs, before a commit); each makes its own environment first.
+# Another Python: make test PYTHON=python3.13; it gets an environment of its own, .venv-python3.13.
+# make lab LAB="--no-browser --allow-root": with more words for JupyterLab.
+# make lock: choose versions anew for the requirements, keeping those in the constraints that still fit.
 PYTHON ?= python3
-VENV := .venv
+VENV := $(if $(filter python3,$(PYTHON)),.venv,.venv-$(notdir $(PYTHON)))
 PY := $(VENV)/bin/python
-NEWEST := .venv-newest
+COLAB := $(VENV)-colab
 DATA ?= kit
 MINUTES ?= 5
 PRESET ?= cpu
 RECIPE ?= modern
 
-.PHONY: run test test-newest lint benchmark strip lock clean
+.PHONY: lab run test test-notebooks test-colab lint benchmark strip lock clean
+
+lab: $(VENV)/installed
+	$(PY) -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/01_data.ipynb $(LAB)
 
 run: $(VENV)/installed
 	$(PY) -m helpers.run.make_run --data "$(DATA)" --minutes $(MINUTES) --preset $(PRESET) --recipe $(RECIPE) $(if $(RUN),--run "$(RUN)")
@@ -17,9 +22,14 @@ run: $(VENV)/installed
 test: lint
 	$(PY) -m pytest tests
 
-# The notebooks and panels on the newest kernel and widgets, over the same torch and the same rest.
-test-newest: $(NEWEST)/installed
-	$(NEWEST)/bin/python -m pytest tests/show/test_panels.py tests/run/test_notebooks.py -k "widget or panel or nbval or complete or stop_button"
+# What another Python could break.
+test-notebooks: $(VENV)/installed
+	$(PY) -m pytest tests/test_requirements.py tests/run/test_notebooks.py
+
+# The notebooks and their panels with Colab's kernel and widgets, over the same torch and the same rest.
+test-colab: $(COLAB)/installed
+	$(COLAB)/bin/python -m pytest tests/show/test_panels.py tests/run/test_in_browser.py tests/run/test_cell_order.py
+	$(COLAB)/bin/python -m pytest tests/run/test_notebooks.py -k "nbval or complete or stop_button"
 
 lint: $(VENV)/installed
 	$(PY) -m ruff check .
@@ -32,23 +42,26 @@ strip: $(VENV)/installed
 	$(PY) -m nbstripout --keep-id --extra-keys "metadata.papermill metadata.widgets cell.metadata.papermill cell.metadata.executionInfo cell.metadata.outputId" notebooks/*.ipynb
 
 clean:
-	rm -rf $(VENV) $(NEWEST) .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* .pytest_cache .ruff_cache
 
 $(VENV)/installed: requirements.txt constraints.txt
-	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Python 3.11 or newer is needed; say which: make PYTHON=python3.11'"
+	$(PYTHON) -c "import sys; sys.exit(None if (3, 11) <= sys.version_info < (3, 14) else 'Python 3.11, 3.12 or 3.13 is needed, and $(PYTHON) is ' + sys.version.split()[0] + ': name another in each command, as in make run PYTHON=python3.13')"
 	$(PYTHON) -m venv $(VENV)
 	$(PY) -m pip install --require-hashes --no-deps -r constraints.txt
 	$(PY) -m pip check
 	touch $@
 
-$(NEWEST)/installed: $(VENV)/installed
-	$(PYTHON) -m venv $(NEWEST)
-	(cd $(VENV)/lib/python3*/site-packages && pwd) > "$$(echo $(NEWEST)/lib/python3*/site-packages)/base.pth"
-	$(NEWEST)/bin/python -m pip install --upgrade ipywidgets ipython ipykernel
+$(COLAB)/installed: $(VENV)/installed constraints-colab.txt
+	$(PYTHON) -m venv $(COLAB)
+	(cd $(VENV)/lib/python3*/site-packages && pwd) > "$$(echo $(COLAB)/lib/python3*/site-packages)/base.pth"
+	$(COLAB)/bin/python -m pip install --require-hashes --no-deps -r constraints-colab.txt
+	$(COLAB)/bin/python -m pip check
 	touch $@
 
 lock:
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install "uv>=0.9"
-	.venv-lock/bin/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements.txt -o constraints.txt
+	.venv-lock/bin/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements-local.txt -o constraints.txt
+	cp constraints.txt constraints-colab.txt
+	.venv-lock/bin/python -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-annotate requirements-colab.txt -o constraints-colab.txt
 	rm -rf .venv-lock
