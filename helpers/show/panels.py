@@ -26,7 +26,8 @@ class SoundView(widgets.VBox):
 
     def __init__(self):
         super().__init__()
-        self.picture = widgets.Image(format="png", layout=widgets.Layout(max_width="100%"))
+        own_size = widgets.Layout(max_width="100%", align_self="flex-start")
+        self.picture = widgets.Image(format="png", layout=own_size)
         self.sound = widgets.Audio(format="wav", autoplay=False, loop=False)
         self.sentence = widgets.HTML()
 
