@@ -24,7 +24,7 @@ ARROWS = {  # a wing and the wings that it may import; each may import the groun
 ONLY_IN = {  # a package, and the modules or wings that may import it
     "google.colab": ("run.colab",),
     "ipywidgets": ("show.panels",),
-    "papermill": ("run.make_run",),
+    "papermill": ("run.headless",),
     "distributed": ("run.sweep",),
     "torch.distributed": ("gan.processes",),
     "IPython": ("show", "run"),

@@ -1,21 +1,15 @@
 """`make run`: the four notebooks, one after the other, into one run folder."""
 
 import argparse
-import os
 import re
 import sys
 import time
 from pathlib import Path
 
-import papermill
-from nbclient.exceptions import DeadKernelError
-
-from helpers.files import PROJECT
 from helpers.run.folder import RunFolder, open_run, resolve_source
+from helpers.run.headless import KERNEL_DIED, execute
 from helpers.run.settings import NOTEBOOKS
 from helpers.train.metrics_file import read_metrics
-
-KERNEL_DIED = "the kernel died, often for want of memory"
 
 
 def main() -> int:
@@ -27,7 +21,6 @@ def main() -> int:
     parser.add_argument("--recipe", default="modern")
     parser.add_argument("--run", default="", help="run folder; the default is named for the data")
     asked = parser.parse_args()
-    os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # else every kernel warns of its debugger
     source, _ = resolve_source(asked.data, use_drive=False)
     run = open_run(asked.run or f"runs/{run_name(asked.data, asked.preset, asked.recipe)}")
     settings = {
@@ -52,30 +45,6 @@ def run_name(data: str, preset: str, recipe: str) -> str:
     stem = re.sub(r"(\.(zip|tar|tgz|gz|bz2|xz))+$", "", Path(data).name, flags=re.IGNORECASE)
     parts = ["demo" if data == "kit" else stem or "run"]
     return "-".join(parts + [preset] * (preset != "cpu") + [recipe] * (recipe != "modern"))
-
-
-def execute(notebook: str, run: RunFolder, settings: dict, **streams) -> str:
-    """Execute a notebook with these settings, its copy with all outputs in run.notebooks.
-
-    streams may name a stdout_file and a stderr_file, which get what cells print, as they print it.
-    Returns "" if it ended well, else why it did not: the error of a cell, or KERNEL_DIED if the
-    process that executed it ended. Raises KeyboardInterrupt if a person stopped it.
-    """
-    run.notebooks.mkdir(parents=True, exist_ok=True)
-    try:
-        papermill.execute_notebook(
-            PROJECT / "notebooks" / f"{notebook}.ipynb",
-            run.notebooks / f"{notebook}.ipynb",
-            {"run_dir": str(run.root), **settings},
-            cwd=PROJECT / "notebooks",
-            progress_bar=False,
-            **streams,
-        )
-    except papermill.PapermillExecutionError as error:
-        return f"{error.ename}: {error.evalue}"
-    except DeadKernelError:
-        return KERNEL_DIED
-    return ""
 
 
 def _execute_aloud(notebook: str, run: RunFolder, settings: dict) -> bool:

@@ -19,7 +19,7 @@ from helpers.config import digest_of
 from helpers.files import RunFiles
 from helpers.progress import progress_bar, tracked
 from helpers.run.folder import open_run, resolve_source
-from helpers.run.make_run import execute
+from helpers.run.headless import execute
 from helpers.run.settings import NOTEBOOKS, SettingError
 from helpers.train.metrics_file import read_metrics
 

@@ -3,9 +3,10 @@
 import nbformat
 import pytest
 
-from helpers.run import make_run
+from helpers.run import headless, make_run
 from helpers.run.folder import open_run
-from helpers.run.make_run import KERNEL_DIED, execute, run_name
+from helpers.run.headless import KERNEL_DIED, execute
+from helpers.run.make_run import run_name
 
 
 @pytest.mark.parametrize(
@@ -34,7 +35,7 @@ def run_of(monkeypatch, tmp_path):
         notebook = nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
         (tmp_path / "notebooks").mkdir()
         nbformat.write(notebook, tmp_path / "notebooks" / "01_data.ipynb")
-        monkeypatch.setattr(make_run, "PROJECT", tmp_path)
+        monkeypatch.setattr(headless, "PROJECT", tmp_path)
         return open_run(str(tmp_path / "run"))
 
     return make
@@ -63,7 +64,7 @@ def test_an_interruption_is_told_from_a_failure(run_of, capsys, monkeypatch):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(make_run.papermill, "execute_notebook", interrupted)
+    monkeypatch.setattr(headless.papermill, "execute_notebook", interrupted)
     with pytest.raises(KeyboardInterrupt):
         execute("01_data", run, {})
     assert not make_run._execute_aloud("01_data", run, {})

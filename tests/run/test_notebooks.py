@@ -23,6 +23,7 @@ from helpers.files import PROJECT
 from helpers.gan.generator_file import SoundGenerator, save_generator
 from helpers.gan.networks import make_generator
 from helpers.run import colab, folder
+from helpers.run.headless import execute_notebook
 from helpers.run.settings import NOTEBOOKS, read_settings
 from helpers.train.checkpoints import load_newest_checkpoint
 from helpers.train.metrics_file import read_metrics
@@ -142,15 +143,7 @@ def test_the_run_folder_is_complete(run_dir):
 
 
 def execute(name: str, target: Path, folder: Path = FOLDER, **parameters) -> nbformat.NotebookNode:
-    return papermill.execute_notebook(
-        folder / f"{name}.ipynb",
-        target,
-        parameters,
-        cwd=FOLDER,
-        progress_bar=False,
-        kernel_name="python3",
-        execution_timeout=LONGEST_CELL_S,
-    )
+    return execute_notebook(folder / f"{name}.ipynb", target, parameters, cwd=FOLDER)
 
 
 def printed(notebook) -> str:
