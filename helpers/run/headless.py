@@ -14,9 +14,8 @@ from pathlib import Path
 
 import papermill
 import zmq
-from jupyter_client import BlockingKernelClient
 from nbclient.exceptions import DeadKernelError
-from nbclient.util import run_sync
+from nbclient.util import ensure_async, run_sync
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
@@ -67,17 +66,17 @@ class WatchedClient(PapermillNotebookClient):
         self.answers = 0
         try:
             await asyncio.sleep(PERIOD_S)  # most cells end before a second client is of use
-            second = BlockingKernelClient()  # its own identity: the kernel answers each client
-            second.load_connection_info(self.km.get_connection_info())
-            with contextlib.closing(second.shell_channel) as channel:
+            with contextlib.closing(self.km.connect_shell()) as second:
                 while self.answers < ANSWERS:
-                    second.kernel_info()
-                    while not channel.msg_ready():
+                    self.km.session.send(second, "kernel_info_request", {})
+                    answered = False
+                    while not answered:
                         await asyncio.sleep(PERIOD_S)
                         if alive.done():
                             return
                         self.wake()
-                    channel.get_msg(timeout=0)
+                        answered = second.get(zmq.EVENTS) & zmq.POLLIN
+                    await ensure_async(second.recv_multipart())
                     self.answers += 1
         finally:
             alive.cancel()
@@ -101,14 +100,12 @@ class WatchedClient(PapermillNotebookClient):
 class WatchedEngine(NBClientEngine):
     """Papermill's own engine, with a client that is watched."""
 
-    client = WatchedClient
-
     @classmethod
     def execute_managed_notebook(cls, nb_man, kernel_name, **options):
         """Execute a notebook; raises NotHeardError where kernel and client lost each other."""
         kept = {name: options[name] for name in ("stdout_file", "stderr_file")}
         kept |= {"startup_timeout": LONGEST_START_S, "iopub_timeout": IOPUB_S, "log": logger}
-        client = cls.client(nb_man, kernel_name=kernel_name, **kept)
+        client = WatchedClient(nb_man, kernel_name=kernel_name, **kept)
         try:
             client.execute()
         except DeadKernelError:
@@ -122,21 +119,20 @@ class WatchedEngine(NBClientEngine):
 papermill_engines.register(ENGINE, WatchedEngine)
 
 
-def say(sentence: str) -> None:
+def _say(sentence: str) -> None:
     """Print a sentence where errors go."""
     print(sentence, file=sys.stderr, flush=True)
 
 
 def execute_notebook(
-    source: Path, target: Path, parameters: dict, tell: Callable[[str], None] = say, **options
+    source: Path, target: Path, parameters: dict, tell: Callable[[str], None] = _say, **options
 ) -> NotebookNode:
     """Execute a notebook in its folder, a copy with all outputs in target, which is returned.
 
     Where kernel and client lost each other, the notebook is started once more, and tell gets a
-    sentence.
-    options are papermill's, for instance a stdout_file and a stderr_file for what cells print.
-    Raises PapermillExecutionError for the error of a cell, DeadKernelError for a kernel that
-    died, and NotHeardError if the second time was no better.
+    sentence. options are papermill's, for instance a stdout_file and a stderr_file for what cells
+    print. Raises PapermillExecutionError for the error of a cell, DeadKernelError for a kernel
+    that died, and NotHeardError if the second time was no better.
     """
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # else every kernel warns of its debugger
     options = {"cwd": source.parent, "progress_bar": False, "engine_name": ENGINE} | options

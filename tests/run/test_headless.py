@@ -87,28 +87,37 @@ def test_a_cell_that_computes_in_silence_is_not_cut(run, silent):
     assert time.monotonic() - begun > 4 > 2 * headless.ANSWERS * headless.PERIOD_S
 
 
+WAIT_FOR_THE_CLIENT = """
+from pathlib import Path
+from time import sleep
+while not Path("waits").exists():
+    sleep(0.01)
+"""
+
+
 @pytest.fixture
-def overlooking(monkeypatch):
-    """A client whose socket is read by another until the reply is there: pyzmq then sleeps on."""
+def overlooking(monkeypatch, tmp_path):
+    """A client whose socket is read beside it until the reply is there: pyzmq then sleeps on."""
     process = WatchedClient.process_message
 
     def overlook(self, msg, *args, **kwargs):
-        if msg["msg_type"] == "stream":
-            time.sleep(0.5)
-            zmq.Socket.shadow(self.kc.shell_channel.socket.underlying).get(zmq.EVENTS)
+        if msg["msg_type"] == "execute_input" and "waits" in msg["content"]["code"]:
+            (tmp_path / "waits").touch()
+            assert zmq.Socket.shadow(self.kc.shell_channel.socket.underlying).poll(60_000)
+            (tmp_path / "waits").unlink()
         return process(self, msg, *args, **kwargs)
 
     monkeypatch.setattr(WatchedClient, "process_message", overlook)
 
 
 def test_a_reply_that_is_overlooked_is_found(run, overlooking):
-    assert run("print('a word')", "print('the end')") == ("a word\nthe end\n", [])
+    assert run(WAIT_FOR_THE_CLIENT, "print('the end')") == ("the end\n", [])
 
 
 def test_without_waking_it_would_be_waited_for(run, overlooking, monkeypatch):
     monkeypatch.setattr(WatchedClient, "wake", lambda self: None)
     with pytest.raises(NotHeardError, match="twice"):
-        run("print('a word')", "print('the end')")
+        run(WAIT_FOR_THE_CLIENT, "print('the end')")
 
 
 def test_cells_that_fill_an_output_widget_end(run):
