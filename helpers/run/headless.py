@@ -68,7 +68,7 @@ class WatchedClient(PapermillNotebookClient):
             await asyncio.sleep(PERIOD_S)  # most cells end before a second client is of use
             with contextlib.closing(self.km.connect_shell()) as second:
                 while self.answers < ANSWERS:
-                    self.km.session.send(second, "kernel_info_request", {})
+                    self.kc.session.send(second, "kernel_info_request", {})  # numbers no two alike
                     answered = False
                     while not answered:
                         await asyncio.sleep(PERIOD_S)
