@@ -7,6 +7,7 @@ import nbformat
 import papermill
 import pytest
 import zmq
+from jupyter_client.session import Session
 from nbclient.exceptions import DeadKernelError
 
 from helpers.run import headless
@@ -85,6 +86,23 @@ def test_a_cell_that_computes_in_silence_is_not_cut(run, silent):
     begun = time.monotonic()
     assert run(silent, "print('the end')") == ("the end\n", [])
     assert time.monotonic() - begun > 4 > 2 * headless.ANSWERS * headless.PERIOD_S
+
+
+def test_no_two_requests_have_the_same_number(run, monkeypatch):
+    """Or what the kernel says of a question would pass for what it says of a cell."""
+    sent, send = [], Session.send
+
+    def note(self, *args, **kwargs):
+        message = send(self, *args, **kwargs)
+        if message["msg_type"] in ("execute_request", "kernel_info_request"):
+            sent.append((message["msg_type"], message["msg_id"]))
+        return message
+
+    monkeypatch.setattr(Session, "send", note)
+    run("import time; time.sleep(2)")
+    kinds, numbers = zip(*sent, strict=True)
+    assert set(kinds) == {"execute_request", "kernel_info_request"}
+    assert len(set(numbers)) == len(numbers)
 
 
 WAIT_FOR_THE_CLIENT = """
