@@ -128,30 +128,26 @@ def open_judge(
     that is damaged, of other clips or of fewer steps is replaced. clips must hold the log-mels of
     `AudioConfig.for_judge`.
     """
-    kept = _read_judge(path, clips)
-    if kept is not None and kept.steps >= steps:
+    kept = _read_judge(path, clips, steps)
+    if kept is not None:
         return kept
-    audio, normaliser, (mels, labels) = (
-        clips.audio,
-        fit_clip_normaliser(clips),
-        clips.split("train"),
-    )
-    n_classes = len(clips.classes)
-    judge = train_judge(mels, labels, n_classes, audio, normaliser, steps, progress=progress)
+    mels, labels = clips.split("train")
+    of_clips = len(clips.classes), clips.audio, fit_clip_normaliser(clips)
+    judge = train_judge(mels, labels, *of_clips, steps, progress=progress)
     trained_on = {"clips": clips.key, "steps": str(steps)}
     write_atomically(path, pack(judge.network.state_dict(), trained_on))
     return judge
 
 
-def _read_judge(path: Path, clips: ClipCache) -> Judge | None:
-    """The judge in a file; None if it is absent, damaged or was trained on other clips."""
+def _read_judge(path: Path, clips: ClipCache, fewest_steps: int) -> Judge | None:
+    """The judge in a file; None if it is absent, damaged, of other clips or of fewer steps."""
     audio = clips.audio
     network = JudgeNetwork(len(clips.classes), audio.n_mels).to(memory_format=torch.channels_last)
     try:
         weights, trained_on = unpack(path.read_bytes())
-        if trained_on["clips"] != clips.key:
-            return None
         steps = int(trained_on["steps"])
+        if trained_on["clips"] != clips.key or steps < fewest_steps:
+            return None
         network.load_state_dict(weights)
     except (OSError, UnusableFileError, KeyError, ValueError, RuntimeError):
         return None

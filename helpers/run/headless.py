@@ -68,7 +68,8 @@ class WatchedClient(PapermillNotebookClient):
             await asyncio.sleep(PERIOD_S)  # most cells end before a second client is of use
             with contextlib.closing(self.km.connect_shell()) as second:
                 while self.answers < ANSWERS:
-                    self.kc.session.send(second, "kernel_info_request", {})  # numbers no two alike
+                    # By the client's session: it gives no two messages the same number
+                    self.kc.session.send(second, "kernel_info_request", {})
                     answered = False
                     while not answered:
                         await asyncio.sleep(PERIOD_S)

@@ -78,15 +78,16 @@ def progress_curves(lines: Sequence[dict]) -> Figure:
     Each judge has a curve of its own, because figures of different judges cannot be compared.
     """
     figure, (above, below) = _subplots(2, figsize=(7, 4), sharex=True)
-    judges = list(dict.fromkeys(line.get("judge", "without a name") for line in lines))
-    for number, judge in enumerate(judges):
-        own = [line for line in lines if line.get("judge", "without a name") == judge]
+    by_judge = {}
+    for line in lines:
+        by_judge.setdefault(line.get("judge", "without a name"), []).append(line)
+    for number, (judge, own) in enumerate(by_judge.items()):
         minutes, colour = [line["minutes"] for line in own], f"C{2 * number}"
         accuracies = [line["accuracy"] for line in own]
         above.plot(minutes, accuracies, marker=".", color=colour, label=f"judge {judge}")
         colour = f"C{2 * number + 1}"
         below.plot(minutes, [line["frechet"] for line in own], marker=".", color=colour)
-    if len(judges) > 1:
+    if len(by_judge) > 1:
         above.legend(fontsize=8)
     above.set(ylabel="accuracy", ylim=(0, 1.02))
     below.set(ylabel="Fréchet distance", yscale="log", xlabel="minutes of training")

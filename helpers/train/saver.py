@@ -104,7 +104,7 @@ class Saver:
         return step, seconds
 
     def _load(self, checkpoint: Checkpoint) -> float:
-        check_settings(checkpoint, self.config, self.files.root)
+        _check_settings(checkpoint, self.config, self.files.root)
         with _of_another_version(self.files.root):
             self.players.load(checkpoint.tensors)
             self.rng.set_state(checkpoint.tensors["rng"])
@@ -182,10 +182,10 @@ def check_newest_checkpoint(files: RunFiles, config: RunConfig) -> None:
             "this again; nothing in it was changed"
         ) from error
     if checkpoint:
-        check_settings(checkpoint, config, files.root)
+        _check_settings(checkpoint, config, files.root)
 
 
-def check_settings(checkpoint: Checkpoint, config: RunConfig, root: Path) -> None:
+def _check_settings(checkpoint: Checkpoint, config: RunConfig, root: Path) -> None:
     """Raise UnusableFileError if a checkpoint of the run in `root` is of other settings."""
     with _of_another_version(root):
         before = json.loads(checkpoint.note["identity"])

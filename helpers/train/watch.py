@@ -99,7 +99,7 @@ class Watch:
         return score if isinstance(score, float) and math.isfinite(score) else None
 
     def _measure(self, mels: Tensor) -> dict[str, float]:
-        """What the judge finds in the fixed batch, from its log-mels (B, n_mels, n_frames)."""
+        """Accuracy and Fréchet distance of the fixed batch from its mels (B, n_mels, n_frames)."""
         features, predicted = self.evaluator.judge.classify(mels)
         distance = figures.frechet_distance(features, self.evaluator.train_features)
         accuracy = figures.accuracy(predicted, self.labels)
