@@ -11,7 +11,7 @@ MINUTES ?= 5
 PRESET ?= cpu
 RECIPE ?= modern
 
-.PHONY: lab run test test-notebooks test-colab lint benchmark strip lock clean
+.PHONY: lab run test test-colab lint benchmark strip lock clean
 
 lab: $(VENV)/installed
 	$(PY) -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/01_data.ipynb $(LAB)
@@ -22,11 +22,8 @@ run: $(VENV)/installed
 test: lint
 	$(PY) -m pytest tests
 
-# What another Python could break.
-test-notebooks: $(VENV)/installed
-	$(PY) -m pytest tests/test_requirements.py tests/run/test_notebooks.py
-
 # The notebooks and their panels with Colab's kernel and widgets, over the same torch and the same rest.
+# As a site folder, that rest has its own .pth files: the classic page needs setuptools' distutils.
 test-colab: $(COLAB)/installed
 	$(COLAB)/bin/python -m pytest tests/show/test_panels.py tests/run/test_in_browser.py tests/run/test_cell_order.py
 	$(COLAB)/bin/python -m pytest tests/run/test_notebooks.py -k "nbval or complete or stop_button"
@@ -53,7 +50,7 @@ $(VENV)/installed: requirements.txt constraints.txt
 
 $(COLAB)/installed: $(VENV)/installed constraints-colab.txt
 	$(PYTHON) -m venv $(COLAB)
-	(cd $(VENV)/lib/python3*/site-packages && pwd) > "$$(echo $(COLAB)/lib/python3*/site-packages)/base.pth"
+	base="$$(cd $(VENV)/lib/python3*/site-packages && pwd)" && echo "import site; site.addsitedir('$$base')" > "$$(echo $(COLAB)/lib/python3*/site-packages)/base.pth"
 	$(COLAB)/bin/python -m pip install --require-hashes --no-deps -r constraints-colab.txt
 	$(COLAB)/bin/python -m pip check
 	touch $@
