@@ -5,6 +5,7 @@ The generator also has a running average of its weights. It is what one listens 
 
 import copy
 import functools
+import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -61,6 +62,7 @@ class Players:
             "dtype": PRECISIONS[precision],
             "enabled": precision != "fp32",
         }
+        self.compiled = compiled
         self.generate = torch.compile(self.generator) if compiled else self.generator
         self.discriminate = torch.compile(self._discriminate) if compiled else self._discriminate
 
@@ -203,10 +205,16 @@ def with_own_statistics(generator: nn.Module, n_classes: int) -> nn.Module:
 @functools.cache
 def can_compile() -> bool:
     """Whether torch.compile works here: it needs a C++ compiler and Python's headers."""
+    # on a CPU it looks for CUDA too, and warns where it finds a half of it
+    logging.getLogger("torch.utils.cpp_extension").addFilter(_is_not_of_cuda)
     try:
         return bool(torch.compile(lambda x: x + 1)(torch.zeros(2)).eq(1).all())
     except Exception:  # whatever is missing, training goes on without
         return False
+
+
+def _is_not_of_cuda(record: logging.LogRecord) -> bool:
+    return "No CUDA runtime" not in record.msg
 
 
 def _adam(network: nn.Module, learning_rate: float, train: TrainConfig) -> torch.optim.Adam:

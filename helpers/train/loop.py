@@ -1,5 +1,6 @@
 """The training loop of both recipes: step, look, save, stop, and go on from there."""
 
+import contextlib
 import copy
 import functools
 import itertools
@@ -68,14 +69,14 @@ def train_gan(
     UnusableFileError if the checkpoint is of another configuration or cannot be read.
     """
     _check(limits, config)
+    per_epoch = steps_per_epoch(dataset, config.train)
     if compiled is None:
         alone_on_cpu = device.type == "cpu" and n_processes() == 1
-        compiled = alone_on_cpu and limits.worth_compiling() and can_compile()
+        compiled = alone_on_cpu and limits.worth_compiling(per_epoch) and can_compile()
     if device.type == "cuda":
         dataset.move_to(device)
     players = Players(config, dataset.n_classes, device, precision, compiled)
     rng = torch.Generator().manual_seed(config.train.seed)
-    per_epoch = steps_per_epoch(dataset, config.train)
     folder.mkdir(parents=True, exist_ok=True)
     with SideThread() as writing, SideThread() as looking:
         saver = Saver(RunFiles(folder), config, players, rng, writing, send)
@@ -102,11 +103,14 @@ def _take_steps(
     silence = dataset.normaliser.silence()
     names = config.train.augmentations
     augmented = functools.partial(augment, names=names, silence=silence, generator=rng)
+    first_step = saver.told_of_compiling() if players.compiled else contextlib.nullcontext()
     stopped_by = schedule.limit_reached()
     with StopButton() as stop, schedule.open_bar() as bar:
         while not stopped_by:
             batch = draw_batch(dataset, config, schedule.step, rng, device)
-            losses = train_step(players, batch, augmented, schedule.step)
+            with first_step:
+                losses = train_step(players, batch, augmented, schedule.step)
+            first_step = contextlib.nullcontext()
             saver.losses.append(losses)
             due = schedule.after_step(stop.pressed, looks.seconds, looks.busy())
             if "read" in due:
@@ -143,7 +147,7 @@ class _Looks:
         self.thread, self.trouble = thread, trouble
         self.generator: nn.Module | None = None  # the last one that one would listen to
         self.step = -1  # of which step it is
-        self.seconds = 0.0  # how long the last look took
+        self.seconds = 0.0  # of a core, that the last look took: not those that it waited for one
 
     def busy(self) -> bool:
         """Whether a look is going on. Raises the error of one that has failed."""
@@ -173,11 +177,11 @@ class _Looks:
         self.step = step
 
     def _look(self, step: int, minutes: float, network: nn.Module) -> None:
-        begun = time.monotonic()
+        begun = time.thread_time()
         self._prepare(step, network)
         with self.trouble.outlived(SAMPLES):
             self.look(step, minutes, self.generator)
-        self.seconds = time.monotonic() - begun
+        self.seconds = time.thread_time() - begun
 
 
 def _check(limits: Limits, config: RunConfig) -> None:

@@ -7,6 +7,7 @@ that is full or gone: it says so once and tries again at the next interval.
 import contextlib
 import json
 import math
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,19 +21,21 @@ from helpers.files import RunFiles, UnusableFileError
 from helpers.gan.players import Players
 from helpers.gan.processes import broadcast_from_first, is_first
 from helpers.judge.advice import TrainingWarning
+from helpers.progress import say
 from helpers.train.checkpoints import (
     START_OVER,
     Checkpoint,
     load_newest_checkpoint,
     save_checkpoint,
 )
-from helpers.train.metrics_file import append_metrics, drop_lines_after
+from helpers.train.metrics_file import append_metrics, drop_lines_after, read_metrics
 from helpers.train.schedule import Schedule
 from helpers.train.side_thread import SideThread
 
 CHECKPOINT = "the run's checkpoint"
 SAMPLES = "the run's samples"
 DRIVE = "the run's copy on Drive"
+USUAL_COMPILING = "this usually takes half a minute to a minute and a half"
 LOSS_NAMES = ("loss_d", "loss_g", "loss_class", "r1")
 
 
@@ -76,6 +79,8 @@ class Saver:
         self.players, self.rng, self.thread = players, rng, thread
         self.losses: list[dict[str, Tensor]] = []  # of the steps since the last checkpoint
         self.trouble = DiskTrouble()
+        self.compiling_s: float | None = None  # how long compiling took, when it was last done
+        self.compiled = False  # whether that is to be written with the next checkpoint
 
     def resume(self) -> tuple[int, float]:
         """Take up the newest checkpoint. Returns its step and seconds; 0 and 0 if there is none.
@@ -91,6 +96,9 @@ class Saver:
             seconds = self._load(checkpoint) if checkpoint else 0.0
             if is_first():
                 drop_lines_after(self.files.metrics, step)
+                lines = read_metrics(self.files.metrics, "training")
+                times = [line["compiling_s"] for line in lines if "compiling_s" in line]
+                self.compiling_s = times[-1] if times else None
         except OSError as error:
             raise UnusableFileError(
                 f"{self.files.root} cannot be read, or its metrics not be written ({error}): see "
@@ -112,6 +120,17 @@ class Saver:
             if not 0 <= seconds < math.inf:
                 raise ValueError(f"{seconds} seconds of training")
         return seconds
+
+    @contextlib.contextmanager
+    def told_of_compiling(self) -> Iterator[None]:
+        """Around the first step: says that the networks are compiled, and how long that takes."""
+        last = self.compiling_s
+        forecast = USUAL_COMPILING if last is None else f"last time it took {last:.0f} s"
+        say(f"compiling the networks: {forecast}")
+        begun = time.monotonic()
+        yield
+        self.compiling_s, self.compiled = round(time.monotonic() - begun, 1), True
+        say(f"the networks are compiled: it took {self.compiling_s:.0f} s")
 
     def save(self, schedule: Schedule) -> None:
         """Copy the state of training, and write it and a line of metrics beside training."""
@@ -166,6 +185,8 @@ class Saver:
         for name in LOSS_NAMES:
             values = [float(one[name]) for one in self.losses if name in one]
             line |= {name: round(sum(values) / len(values), 4)} if values else {}
+        if self.compiled:
+            line["compiling_s"], self.compiled = self.compiling_s, False
         return line | {"minutes": round(schedule.seconds / 60, 3)}
 
 

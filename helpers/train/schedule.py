@@ -5,10 +5,11 @@ import time
 from dataclasses import dataclass
 
 from helpers.gan.processes import broadcast_from_first, is_first, n_processes
-from helpers.progress import progress_bar
+from helpers.progress import n_cores, progress_bar, say
 
 STEPS_BETWEEN_READINGS = 20  # to read a loss is to wait for the device
-LOOKING_SHARE = 0.05  # of the time may go into looks: those that take long come less often
+MINUTES_WORTH_COMPILING, STEPS_WORTH_COMPILING = 3, 1000
+LOOKING_SHARE = 0.05  # of the processor's time may go into looks: costly ones come less often
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,10 @@ class Limits:
         given = [n for n in (self.steps, self.epochs * steps_per_epoch) if n]
         return min(given, default=math.inf)
 
-    def worth_compiling(self) -> bool:
+    def worth_compiling(self, steps_per_epoch: int) -> bool:
         """Whether a run is so long that compiling, some twenty seconds or more, is won back."""
-        return self.minutes >= 3 or (not self.minutes and self.steps >= 1000)
+        long_enough = not self.minutes or self.minutes >= MINUTES_WORTH_COMPILING
+        return long_enough and self.total_steps(steps_per_epoch) >= STEPS_WORTH_COMPILING
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,13 @@ class Schedule:
         self.started = time.monotonic() - seconds
         self.saved_step, self.saved_at = step, seconds
         self.looked_step, self.looked_at = step, None
+        self.said_seldom = False
 
     def after_step(self, stop_pressed: bool, look_s: float, looking: bool) -> set[str]:
         """Count a step. Returns which of "read", "save", "look" and "stop" are due.
 
-        look_s: seconds that the last look took; looking: one is going on. With several processes
-        the first one decides; to ask it after every step would make all wait.
+        look_s: seconds of a core that the last look took; looking: one is going on. With several
+        processes the first one decides; to ask it after every step would make all wait.
         """
         self.step += 1
         due = {"read"} if self.step == 1 or self.step % STEPS_BETWEEN_READINGS == 0 else set()
@@ -75,14 +78,25 @@ class Schedule:
         seconds = time.monotonic() - self.started
         if self.looked_at is None:
             self.looked_at = seconds  # after the first step, which may have compiled
-        pause = max(60 * self.intervals.samples, look_s / LOOKING_SHARE)
-        if seconds - self.looked_at >= pause and not looking:
+        if seconds - self.looked_at >= self._pause(look_s) and not looking:
             due = due | {"look"}
         spacing = self.per_epoch * math.ceil(100 / self.per_epoch)  # epochs, a hundred steps apart
         epoch_ended = self.step // spacing > self.saved_step // spacing
         if epoch_ended or seconds - self.saved_at >= 60 * self.intervals.checkpoint:
             due = due | {"save"}
         return seconds, due
+
+    def _pause(self, look_s: float) -> float:
+        """Seconds from one look to the next. Says once that they come seldom, if they do."""
+        wanted = 60 * self.intervals.samples
+        pause = max(wanted, look_s / (LOOKING_SHARE * n_cores()))
+        if pause > 2 * wanted > 0 and not self.said_seldom:
+            self.said_seldom = True
+            say(
+                f"a look at the fixed batch takes {look_s:.0f} s of a core: one comes every "
+                f"{pause / 60:.1f} minutes instead of every {self.intervals.samples:g}"
+            )
+        return pause
 
     def limit_reached(self) -> str:
         """The name of the limit that is reached, or ""."""

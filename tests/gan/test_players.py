@@ -1,11 +1,15 @@
 """One update: each player's own weights move, in every precision; the average follows."""
 
 import copy
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 from states import assert_same
 
+from helpers.files import PROJECT
 from helpers.gan import players as updates
 from helpers.gan.augment import augment
 from helpers.gan.players import Players
@@ -120,6 +124,21 @@ def test_machines_without_a_compiler_do_not_compile(monkeypatch):
     updates.can_compile.cache_clear()
     assert not updates.can_compile()
     updates.can_compile.cache_clear()
+
+
+def test_a_cuda_that_is_installed_but_not_there_is_not_warned_of(tmp_path):
+    code = "from helpers.gan.players import can_compile; print(can_compile())"
+    (tmp_path / "nvcc").touch(mode=0o755)
+    places = {"CUDA_HOME": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=PROJECT,
+        env=os.environ | places | {"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == f"{updates.can_compile()}\n" and "CUDA" not in told.stderr
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

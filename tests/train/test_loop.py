@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import itertools
 import os
+import re
 import shutil
 import signal
 import threading
@@ -43,6 +44,18 @@ def train(datasets, tmp_path):
         data = datasets[config.model.recipe]
         folder = tmp_path / name
         return train_gan(data, config, folder, CPU, Limits(**limits), intervals, precision, look)
+
+    return run
+
+
+@pytest.fixture
+def train_compiled(datasets, tiny_run, tmp_path):
+    """A function: train compiled networks in tmp_path/run."""
+
+    def run(**limits):
+        folder = tmp_path / "run"
+        data, limits = datasets["modern"], Limits(**limits)
+        train_gan(data, tiny_run(), folder, CPU, limits, SELDOM, compiled=True)
 
     return run
 
@@ -667,9 +680,35 @@ def test_compiled_networks_train_as_the_others_do(datasets, tiny_run, tmp_path):
             torch.testing.assert_close(results[True][name], value, rtol=0.05, atol=2e-3, msg=name)
 
 
-def test_short_runs_are_not_compiled():
-    assert Limits(minutes=10).worth_compiling() and Limits(steps=1000).worth_compiling()
-    assert (
-        not Limits(minutes=1).worth_compiling()
-        and not Limits(minutes=1, steps=5000).worth_compiling()
-    )
+def test_compiling_is_announced_with_the_time_that_it_took_last_time(
+    train_compiled, capsys, tmp_path
+):
+    train_compiled(steps=1)
+    first = capsys.readouterr().out
+    assert "compiling the networks: this usually takes" in first
+    (took,) = re.findall(r"the networks are compiled: it took (\d+) s", first)
+    (line,) = read_metrics(tmp_path / "run" / "metrics.jsonl", "training")
+    assert round(line["compiling_s"]) == int(took)
+    train_compiled(steps=2)
+    assert f"compiling the networks: last time it took {took} s" in capsys.readouterr().out
+    train_compiled(steps=2)  # nothing is left to do, so nothing is compiled
+    assert "the networks" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("limits", "worth"),
+    [
+        ({"minutes": 10}, True),
+        ({"steps": 1000}, True),
+        ({"epochs": 100}, True),  # of ten steps
+        ({"minutes": 10, "steps": 1000}, True),
+        ({"minutes": 1}, False),
+        ({"steps": 999}, False),
+        ({"epochs": 99}, False),
+        ({"minutes": 1, "steps": 5000}, False),
+        ({"minutes": 10, "steps": 5}, False),
+        ({"minutes": 10, "epochs": 1}, False),
+    ],
+)
+def test_only_long_runs_are_compiled(limits, worth):
+    assert Limits(**limits).worth_compiling(steps_per_epoch=10) is worth
