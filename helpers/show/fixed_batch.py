@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from IPython import get_ipython
-from IPython.display import display
+from IPython.display import Image, display
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from helpers.config import MAX_NAME_BYTES, AudioConfig, digest_of
-from helpers.show.plots import save_figure, spectrogram_grid
+from helpers.show.plots import renew_grid, save_figure, spectrogram_grid
 from helpers.sound.audio_files import write_wav
 
 SHOWN_PER_CLASS = 4
@@ -20,7 +21,9 @@ class FixedBatchView:
     """Draws a batch of sounds, writes it to files, and renews one picture in the notebook."""
 
     def __init__(self, classes: Sequence[str], audio: AudioConfig):
-        self.classes, self.audio, self.shown = classes, audio, None
+        self.classes, self.audio = classes, audio
+        self.figure: Figure | None = None
+        self.shown = None  # the handle of the picture in the notebook
 
     def __call__(self, log_mels: Tensor, waveforms: Tensor, title: str, folder: Path) -> None:
         """Write folder/spectrograms.png and the first sound of each class as folder/<class>.wav.
@@ -29,20 +32,25 @@ class FixedBatchView:
         many sounds of each. Shows the picture the first time, and afterwards replaces it. Outside a
         notebook it is only written.
         """
-        log_mels = log_mels.unflatten(0, (len(self.classes), -1))  # (classes, sounds of each, ...)
-        log_mels = log_mels[:, :SHOWN_PER_CLASS]
-        titles = [name for name in self.classes for _ in range(log_mels.shape[1])]
-        figure = spectrogram_grid(log_mels.flatten(0, 1), self.audio, titles, COLUMNS, title)
-        save_figure(figure, folder / "spectrograms.png")
+        mels = log_mels.unflatten(0, (len(self.classes), -1))  # (classes, sounds of each, ...)
+        mels = mels[:, :SHOWN_PER_CLASS].flatten(0, 1)
+        if self.figure is None:
+            titles = [name for name in self.classes for _ in range(len(mels) // len(self.classes))]
+            figure = spectrogram_grid(mels, self.audio, titles, COLUMNS, title)
+        else:
+            figure = self.figure
+            renew_grid(figure, mels, self.audio, title)
+        picture = Image(save_figure(figure, folder / "spectrograms.png").read_bytes())
+        self.figure = figure  # now that it is drawn, it has its layout
         first = waveforms[:: len(waveforms) // len(self.classes)]  # (classes, clip_samples)
         for name, waveform in zip(self.classes, first, strict=True):
             write_wav(folder / _wav_name(name), waveform.numpy(), self.audio.sample_rate)
         if not hasattr(get_ipython(), "kernel"):
             return  # IPython would print the figure's name
         if self.shown is None:
-            self.shown = display(figure, display_id=True)
+            self.shown = display(picture, display_id=True)
         else:
-            self.shown.update(figure)
+            self.shown.update(picture)
 
 
 def _wav_name(class_name: str) -> str:

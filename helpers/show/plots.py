@@ -38,6 +38,19 @@ def spectrogram_grid(
     return _grid(decibels, audio, titles, n_columns, title, _shown_range(decibels))
 
 
+def renew_grid(figure: Figure, log_mels, audio: AudioConfig, title: str) -> None:
+    """Put as many other log-mels, and another title, into a drawn figure of `spectrogram_grid`.
+
+    It keeps its layout, which takes two thirds of the time of a new figure.
+    """
+    decibels = _to_db(log_mels, audio)
+    figure.set_layout_engine("none")
+    images = [image for axis in figure.axes for image in axis.images]
+    for image, picture in zip(images, decibels, strict=True):
+        image.set(data=picture, clim=_shown_range(decibels))
+    figure.suptitle(printable(title), parse_math=False)
+
+
 def difference_grid(copies, original, audio: AudioConfig, titles: Sequence[str]) -> Figure:
     """Log-mels (N, n_mels, n_frames) less one (n_mels, n_frames), in decibels: red is too much."""
     differences = _to_db(copies, audio) - _to_db(original, audio)

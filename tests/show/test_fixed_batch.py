@@ -63,19 +63,39 @@ def test_a_picture_and_the_first_sound_of_each_class_are_written(tiny_audio, tmp
 
 
 def test_four_sounds_of_each_class_are_drawn(tiny_audio, tmp_path, notebook):
-    FixedBatchView(CLASSES, tiny_audio)(*batch(tiny_audio), "step 7", tmp_path)
-    (figure,) = notebook.shown
-    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    view = FixedBatchView(CLASSES, tiny_audio)
+    view(*batch(tiny_audio), "step 7", tmp_path)
+    titles = [axis.get_title() for axis in view.figure.axes if axis.get_title()]
     assert titles == ["high"] * 4 + ["low"] * 4 + ["noise"] * 4
-    assert figure.get_suptitle() == "step 7"
+    assert view.figure.get_suptitle() == "step 7"
 
 
 def test_the_picture_is_shown_once_and_then_replaced(tiny_audio, tmp_path, notebook):
     view = FixedBatchView(CLASSES, tiny_audio)
     for step in range(3):
         view(*batch(tiny_audio), f"step {step}", tmp_path / str(step))
-    assert [figure.get_suptitle() for figure in notebook.shown] == ["step 0"]
-    assert [figure.get_suptitle() for figure in notebook.replaced] == ["step 1", "step 2"]
+        assert view.figure.get_suptitle() == f"step {step}"
+    files = [tmp_path / str(step) / "spectrograms.png" for step in range(3)]
+    assert [picture.data for picture in notebook.shown + notebook.replaced] == [
+        path.read_bytes() for path in files
+    ]
+    assert len(notebook.shown) == 1 and len({path.read_bytes() for path in files}) == 3
+
+
+def test_a_picture_that_replaces_another_is_the_one_that_a_new_view_draws(
+    tiny_audio, tmp_path, notebook
+):
+    quiet, waveforms = batch(tiny_audio)
+    loud = quiet + 3 * torch.rand(quiet.shape, generator=torch.Generator().manual_seed(0))
+    view, anew = FixedBatchView(CLASSES, tiny_audio), FixedBatchView(CLASSES, tiny_audio)
+    view(quiet, waveforms, "step 1", tmp_path / "1")
+    view(loud, waveforms, "step 2", tmp_path / "2")
+    anew(loud, waveforms, "step 2", tmp_path / "anew")
+    for one, other in zip(view.figure.axes, anew.figure.axes, strict=True):
+        assert one.get_ylim() == other.get_ylim()
+        for image, same in zip(one.images, other.images, strict=True):
+            assert (image.get_array() == same.get_array()).all()
+            assert image.get_clim() == same.get_clim()
 
 
 @pytest.mark.parametrize("shell", [None, SimpleNamespace()])  # a plain program; IPython's prompt
