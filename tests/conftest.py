@@ -1,5 +1,8 @@
 """Shared by the tests: a tiny geometry, made sounds and their clips, tiny runs, and a drive."""
 
+import helpers  # noqa: F401 (before torch: it says how torch's threads wait)
+
+# isort: split
 import dataclasses
 
 import numpy as np

@@ -1,6 +1,9 @@
 """Precision of each device, seeds, and the versions that are shown and written."""
 
+import os
 import random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import torch
 
 from helpers import device
 from helpers.device import pick_precision, seed_everything, versions
+from helpers.files import PROJECT
 
 
 @pytest.mark.parametrize(
@@ -57,3 +61,20 @@ def test_another_line_of_code_in_any_wing_is_another_version(monkeypatch, tmp_pa
         module.write_text(code)
         found.add(versions()["class-sounds"])
     assert len(found) == 2
+
+
+@pytest.mark.parametrize(("given", "expected"), [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7")])
+def test_threads_that_wait_give_their_core_away_soon(given, expected):
+    code = "import helpers, sys; assert 'torch' not in sys.modules; import helpers.device"
+    environment = {name: v for name, v in os.environ.items() if name != "GOMP_SPINCOUNT"}
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=PROJECT,
+        env=environment | given | {"OMP_DISPLAY_ENV": "verbose"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    if "GOMP_SPINCOUNT" not in told:
+        pytest.skip("torch's threads are not those of GNU's OpenMP")
+    assert f"GOMP_SPINCOUNT = '{expected}'" in told

@@ -25,6 +25,10 @@ STATISTICS_BATCHES = 16  # batches of sounds from which the average's batch stat
 STATISTICS_SIZE = 64
 NETWORKS = ("generator", "discriminator", "average")
 OPTIMISERS = ("optimiser_g", "optimiser_d")
+# torch.compile looks for CUDA on a machine without a GPU too, and warns where it finds half of it
+logging.getLogger("torch.utils.cpp_extension").addFilter(
+    lambda record: "No CUDA runtime" not in record.msg
+)
 
 
 class Batch(NamedTuple):
@@ -205,16 +209,10 @@ def with_own_statistics(generator: nn.Module, n_classes: int) -> nn.Module:
 @functools.cache
 def can_compile() -> bool:
     """Whether torch.compile works here: it needs a C++ compiler and Python's headers."""
-    # on a CPU it looks for CUDA too, and warns where it finds a half of it
-    logging.getLogger("torch.utils.cpp_extension").addFilter(_is_not_of_cuda)
     try:
         return bool(torch.compile(lambda x: x + 1)(torch.zeros(2)).eq(1).all())
     except Exception:  # whatever is missing, training goes on without
         return False
-
-
-def _is_not_of_cuda(record: logging.LogRecord) -> bool:
-    return "No CUDA runtime" not in record.msg
 
 
 def _adam(network: nn.Module, learning_rate: float, train: TrainConfig) -> torch.optim.Adam:

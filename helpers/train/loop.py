@@ -20,6 +20,7 @@ from helpers.gan.augment import augment
 from helpers.gan.players import Batch, Players, can_compile, train_step, with_own_statistics
 from helpers.gan.processes import is_first, n_processes, own_share, true_in_all_processes
 from helpers.judge.advice import DIVERGED, TrainingWarning
+from helpers.threads import ThreadsThatFollow
 from helpers.train.interrupts import StopButton
 from helpers.train.saver import SAMPLES, DiskTrouble, Saver
 from helpers.train.schedule import STEPS_BETWEEN_READINGS, Intervals, Limits, Schedule
@@ -62,6 +63,8 @@ def train_gan(
     called; both happen beside training. Ctrl-C or the stop button ends the step, saves and returns;
     pressed twice it raises KeyboardInterrupt at once. Of several processes that torchrun started,
     each trains on its share of every batch, and the first one writes.
+    On a CPU, a run with a limit of minutes computes with fewer threads while other processes use
+    the cores; one with a limit of steps or epochs alone keeps their number, and so its last digits.
     compiled: whether to compile the networks; None: on a CPU, alone, if the run is long enough.
 
     NaN is warned of with TrainingWarning, ends training at the last good checkpoint and is never
@@ -105,13 +108,17 @@ def _take_steps(
     augmented = functools.partial(augment, names=names, silence=silence, generator=rng)
     first_step = saver.told_of_compiling() if players.compiled else contextlib.nullcontext()
     stopped_by = schedule.limit_reached()
-    with StopButton() as stop, schedule.open_bar() as bar:
+    alone_on_cpu = device.type == "cpu" and n_processes() == 1
+    may_change = alone_on_cpu and schedule.limits.minutes > 0  # so that other runs can be repeated
+    threads = ThreadsThatFollow(players.compiled, may_change)
+    with StopButton() as stop, schedule.open_bar() as bar, threads:
         while not stopped_by:
             batch = draw_batch(dataset, config, schedule.step, rng, device)
             with first_step:
                 losses = train_step(players, batch, augmented, schedule.step)
             first_step = contextlib.nullcontext()
             saver.losses.append(losses)
+            threads.follow()
             due = schedule.after_step(stop.pressed, looks.seconds, looks.busy())
             if "read" in due:
                 schedule.show(bar, losses)

@@ -9,7 +9,7 @@ from helpers.progress import n_cores, progress_bar, say
 
 STEPS_BETWEEN_READINGS = 20  # to read a loss is to wait for the device
 MINUTES_WORTH_COMPILING, STEPS_WORTH_COMPILING = 3, 1000
-LOOKING_SHARE = 0.05  # of the processor's time may go into looks: costly ones come less often
+LOOKING_SHARE = 0.1  # of the processor's time may go into looks: costly ones come less often
 
 
 @dataclass(frozen=True)

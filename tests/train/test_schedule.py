@@ -44,10 +44,10 @@ def test_looks_come_at_their_interval_however_long_they_wait_for_a_core(clock, c
 
 
 def test_looks_that_cost_more_than_their_share_come_less_often_and_it_is_said_once(clock, capsys):
-    found = looks(clock, look_s=25.0, wall_s=30.0)
-    assert pauses(found[1:]) == {250}  # 25 s are a twentieth of two cores' 250 s
+    found = looks(clock, look_s=50.0, wall_s=30.0)
+    assert pauses(found[1:]) == {250}  # 50 s are a tenth of two cores' 250 s
     assert capsys.readouterr().out == (
-        "a look at the fixed batch takes 25 s of a core: one comes every 4.2 minutes instead of "
+        "a look at the fixed batch takes 50 s of a core: one comes every 4.2 minutes instead of "
         "every 1\n"
     )
 
