@@ -6,6 +6,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ def in_a_child(work) -> int:
         torch.set_num_threads(1)
         work()
         os._exit(0)
+    except BaseException:
+        traceback.print_exc()
     finally:
         os._exit(1)
 

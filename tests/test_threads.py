@@ -1,7 +1,10 @@
 """As many threads as there are cores that others leave, and no more."""
 
+import os
+
 import pytest
 import torch
+from failing import in_a_child
 
 from helpers import threads
 from helpers.threads import ThreadsThatFollow, Usage, choose_threads
@@ -54,24 +57,29 @@ def test_threads_follow_what_others_use_and_all_come_back_at_the_end(machine):
 
 
 def test_compiled_networks_run_uncompiled_with_fewer_threads_and_compiled_again(machine):
-    compiled, calls = [], []
+    def turns():
+        torch.set_num_threads(2)
+        compiled, calls = [], []
 
-    def backend(module, _):
-        compiled.append(torch.get_num_threads())
+        def backend(module, _):
+            compiled.append(torch.get_num_threads())
 
-        def run(*arguments):
-            calls.append(torch.get_num_threads())
-            return module(*arguments)
+            def run(*arguments):
+                calls.append(torch.get_num_threads())
+                return module(*arguments)
 
-        return run
+            return run
 
-    function = torch.compile(lambda x: x + 1, backend=backend)
-    with ThreadsThatFollow(compiled=True) as following:
-        for others in (0.0, 1.0, 0.0):
-            machine(5, others)
-            following.follow()
-            assert function(torch.zeros(2)).tolist() == [1, 1]
-    assert compiled == [2] and calls == [2, 2]
+        function = torch.compile(lambda x: x + 1, backend=backend)
+        with ThreadsThatFollow(compiled=True) as following:
+            for others in (0.0, 1.0, 0.0):
+                machine(5, others)
+                following.follow()
+                assert function(torch.zeros(2)).tolist() == [1, 1]
+        assert compiled == [2] and calls == [2, 2]
+
+    child = in_a_child(turns)  # a process that has compiled cannot fork one that trains
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_the_number_stays_where_a_run_must_be_repeatable(machine):
