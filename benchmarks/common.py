@@ -40,7 +40,7 @@ class Bench:
     """
 
     def __init__(self, data: str, preset: str, root: Path, n_frames: int = 0, holdout: str = ""):
-        path = resolve_source(data, use_drive=False)[0]
+        path = resolve_source(data)[0]
         self.source: Source = open_source(path, PROJECT / "data", progress=progress_bar)
         self.preset, self.n_frames = preset, n_frames
         self.holdout = holdout or self.source.holdout

@@ -2,10 +2,9 @@
 
 import os
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
-# A thread that waits for another one turns in a circle for milliseconds before it gives its core
-# away. Where another process holds that other thread up, a thirtieth of that is better: training
-# with two threads on two cores then loses five sixths of its pace instead of 98 %, and nothing on
-# a quiet machine. GNU's OpenMP reads this once, when torch is imported.
+# A thread that waits for another one spins for milliseconds before it gives its core away. Beside
+# a busy process that costs both threads most of their time. A thirtieth of that wait costs nothing
+# on a quiet machine. GNU's OpenMP reads this once, when torch is imported.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")

@@ -12,33 +12,35 @@ class RunError(RuntimeError):
     """A run folder or a machine that is not ready; the message says what to do first."""
 
 
-def mount_drive() -> Path:
-    """The folder `MyDrive` of Google Drive, mounted if it is not yet; RunError if that fails."""
-    my_drive, in_colab = DRIVE / "MyDrive", COLAB_HOSTNAME.exists()
+def in_colab() -> bool:
+    """Whether this machine is one of Colab's."""
+    return COLAB_HOSTNAME.exists()
+
+
+def mount_drive() -> str:
+    """Mount Google Drive, if it is not yet there. Returns why it is not there, or ""."""
     if os.path.ismount(DRIVE):
-        return my_drive
-    if not in_colab:
-        if os.path.isdir(my_drive):  # in Colab, a folder that is not mounted is not Drive
-            return my_drive
-        raise RunError(
-            "use_drive=True works on Colab only: set it to False and give run_dir as a local folder"
-        )
+        return ""
+    if not in_colab():  # in Colab, a folder that is not mounted is not Drive
+        return "" if os.path.isdir(DRIVE / "MyDrive") else "this machine is not Colab's"
     if not _has_frontend():
-        raise RunError(
-            "Drive cannot be mounted without a person to allow it: mount it first, "
-            "or use_drive=False"
-        )
+        return "no person is there to allow it"
     from google.colab import drive
 
     try:
         drive.mount(str(DRIVE))
     except Exception as error:  # google.colab raises whatever its frontend says
+        return str(error)
+    return ""
+
+
+def require_drive() -> None:
+    """Mount Google Drive, if it is not yet there. Raises RunError where that fails."""
+    if why := mount_drive():
         raise RunError(
-            f"Drive was not mounted ({error}): allow it when asked, move away what may lie in "
-            f"{DRIVE}, or set use_drive=False and keep the run here, where it is lost with the "
-            "machine"
-        ) from error
-    return my_drive
+            f"Drive was not mounted ({why}): allow it when asked, move away what may lie in "
+            f"{DRIVE}, or give run_dir as a folder of this machine"
+        )
 
 
 def _has_frontend() -> bool:

@@ -8,13 +8,14 @@ from pathlib import Path
 from helpers.config import ConfigError, RunConfig, digest_of
 from helpers.data.known_datasets import KNOWN_DATASETS
 from helpers.data.sources import KIT
-from helpers.files import PROJECT, RunFiles, read_if_there, write_atomically
+from helpers.files import PROJECT, RunFiles, names_in, read_if_there, write_atomically
 from helpers.run import colab
-from helpers.run.colab import RunError, mount_drive
+from helpers.run.colab import RunError, mount_drive, require_drive
 from helpers.train.drive_copy import DriveCopy, forget_training, newest_generator
 from helpers.train.metrics_file import add_quality_file, append_metrics
 
 DROPPED = "; if it was there before, Drive was disconnected: run the cells again"
+BEFORE_A_RUN = {"data", "sounds", "pictures", "notebooks"}  # folders that do not make a run
 
 
 @dataclass(frozen=True)
@@ -126,14 +127,43 @@ class RunFolder(RunFiles):
                 "or Drive is there, and run this again"
             ) from error
 
+    def list_names(self) -> list[str]:
+        """The names in the run folder; none if there is no folder. Raises RunError.
+
+        A drive whose connection drops answers "no such file" for files that are there. So its
+        listings are asked, from the top, and no answer from one that is listed is an error.
+        """
+        self._require_drive()
+        try:
+            if not self.is_on_drive:
+                return names_in(self.root)
+            folder = colab.DRIVE
+            for name in self.root.relative_to(folder).parts:
+                if name not in os.listdir(folder):
+                    return []
+                folder /= name
+            return sorted(os.listdir(folder))
+        except OSError as error:
+            raise RunError(
+                f"{self.root} cannot be read ({error}): see that its disk or Drive is there"
+            ) from error
+
+    def is_new(self) -> bool:
+        """Whether nothing of a run is there, on Drive or in its local copy. Raises RunError."""
+        return not {*self.list_names(), *names_in(self.here)} - BEFORE_A_RUN
+
     def _require_drive(self) -> None:
         """Drive may be gone meanwhile: its folder would then be made in its place."""
         if self.root.is_relative_to(colab.DRIVE):
-            mount_drive()
+            require_drive()
 
 
 def open_run(run_dir: str, use_drive: bool = False) -> RunFolder:
-    """The folder of a run. A relative run_dir lies in Drive's `class-sounds`, or in the project.
+    """The folder of a run. A relative run_dir lies in the project's folder.
+
+    use_drive: it lies in Drive's `class-sounds` where there is a Drive, which is mounted; a person
+    who does not allow that is told. Raises RunError if Drive is not mounted now and the run is
+    there: run_dir says so, or this machine had it from there before.
 
     >>> open_run("runs/rain").config.name
     'config.json'
@@ -141,14 +171,21 @@ def open_run(run_dir: str, use_drive: bool = False) -> RunFolder:
     if not run_dir.strip():
         raise ConfigError("run_dir must name a folder, as in runs/demo; got an empty text")
     root = Path(run_dir).expanduser()
-    if not root.is_absolute():
-        root = (mount_drive() / "class-sounds" if use_drive else PROJECT) / root
-    elif use_drive or root.is_relative_to(colab.DRIVE):
-        mount_drive()
+    if root.is_relative_to(colab.DRIVE):
+        require_drive()
+    elif use_drive:
+        root = _choose_place(root)
+    root = PROJECT / root
     work = PROJECT / "data"
     if root.is_relative_to(colab.DRIVE):
-        name = f"{root.name}-{digest_of(str(root))}"  # no other run's
-        return RunFolder(root, work / "cache" / name, work, work / "runs" / name)
+        here = _local_copy(root)
+        try:
+            here.mkdir(parents=True, exist_ok=True)  # says later that this run is on Drive
+        except OSError as error:
+            raise RunError(
+                f"{here} cannot be made ({error}): see that the disk is there"
+            ) from error
+        return RunFolder(root, work / "cache" / here.name, work, here)
     for folder, folders, files in os.walk(root):
         for path in (os.path.join(folder, name) for name in folders + files):
             if os.path.islink(path):
@@ -159,15 +196,42 @@ def open_run(run_dir: str, use_drive: bool = False) -> RunFolder:
     return RunFolder(root, root / "data", work, root)
 
 
-def resolve_source(data_source: str, use_drive: bool) -> tuple[str, bool]:
+def _choose_place(run_dir: Path) -> Path:
+    """Where a run is kept: in Drive if that can be mounted, else run_dir as it is."""
+    on_drive = colab.DRIVE / "MyDrive" / "class-sounds" / run_dir  # run_dir, if that is absolute
+    if not (why := mount_drive()):
+        before = RunFiles(PROJECT / run_dir).config
+        if on_drive != run_dir and os.path.exists(before) and not os.path.exists(on_drive):
+            print(
+                f"{before.parent} holds a run that was made without Drive: to go on with it, move "
+                f"that folder to {on_drive} and run this cell again"
+            )
+        return on_drive
+    if _local_copy(on_drive).exists():
+        raise RunError(
+            f"the run {run_dir} is on Drive, and Drive was not mounted ({why}): mount it and run "
+            "this cell again, or set use_drive = False to begin another run on this machine"
+        )
+    if colab.in_colab() and on_drive != run_dir:
+        print(
+            f"Drive was not mounted ({why}): the run is kept on this machine and is lost with it; "
+            "mount Drive and run this cell again to keep it"
+        )
+    return run_dir
+
+
+def _local_copy(root: Path) -> Path:
+    """Where this machine works on a run that is kept on Drive."""
+    return PROJECT / "data" / "runs" / f"{root.name}-{digest_of(str(root))}"  # no other run's
+
+
+def resolve_source(data_source: str) -> tuple[str, bool]:
     """The absolute form of a data source, and whether it must be copied because it is on Drive.
 
     A relative path that does not exist here is looked for in the project's folder, then in Drive.
     """
     if data_source in (KIT, *KNOWN_DATASETS):
         return data_source, False
-    if use_drive:
-        mount_drive()
     for base in (Path.cwd(), PROJECT, colab.DRIVE / "MyDrive"):
         candidate = base / Path(data_source).expanduser()
         if data_source and candidate.exists():

@@ -21,7 +21,7 @@ def main() -> int:
     parser.add_argument("--recipe", default="modern")
     parser.add_argument("--run", default="", help="run folder; the default is named for the data")
     asked = parser.parse_args()
-    source, _ = resolve_source(asked.data, use_drive=False)
+    source, _ = resolve_source(asked.data)
     run = open_run(asked.run or f"runs/{run_name(asked.data, asked.preset, asked.recipe)}")
     settings = {
         "01_data": {"data_source": source, "preset": asked.preset, "recipe": asked.recipe},

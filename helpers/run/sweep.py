@@ -62,7 +62,7 @@ def read_grid(words: Sequence[str]) -> dict[str, list]:
             raise SettingError(f"a sweep has no parameter {name!r}; there are {', '.join(known)}")
         grid[name] = [SETTINGS[name].check(name, _read_value(part)) for part in text.split(",")]
         if name == "data_source":
-            grid[name] = [resolve_source(source, use_drive=False)[0] for source in grid[name]]
+            grid[name] = [resolve_source(source)[0] for source in grid[name]]
     return grid
 
 

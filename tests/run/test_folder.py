@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import shutil
 
 import pytest
@@ -17,10 +18,7 @@ from helpers.train.checkpoints import Checkpoint, load_newest_checkpoint, save_c
 from helpers.train.metrics_file import append_metrics, read_metrics
 
 
-def test_a_run_on_drive_is_worked_on_here_and_a_new_one_takes_nothing_up(
-    colab, monkeypatch, tmp_path
-):
-    monkeypatch.setattr(folder, "PROJECT", tmp_path / "project")
+def test_a_run_on_drive_is_worked_on_here_and_a_new_one_takes_nothing_up(colab, tmp_path):
     run = open_run("a", use_drive=True)
     run.write_config(make_config())
     assert run.here.parent == tmp_path / "project" / "data" / "runs"
@@ -86,10 +84,7 @@ def test_a_generator_that_seems_not_to_be_there_says_that_drive_may_be_disconnec
     assert local.find_generator() == local.generator, "which load_generator then misses"
 
 
-def test_runs_whose_folders_lie_in_one_another_have_each_their_own_copy(
-    colab, monkeypatch, tmp_path
-):
-    monkeypatch.setattr(folder, "PROJECT", tmp_path / "project")
+def test_runs_whose_folders_lie_in_one_another_have_each_their_own_copy(colab):
     outer, inner = (open_run(name, use_drive=True) for name in ("p", "p/long"))
     assert len({run.cache for run in (outer, inner, open_run("q/long", use_drive=True))}) == 3
     for run in (outer, inner):
@@ -103,8 +98,7 @@ def test_runs_whose_folders_lie_in_one_another_have_each_their_own_copy(
 def test_an_unmounted_drive_is_mounted_again_before_a_configuration_is_written(colab, tmp_path):
     run = open_run("a", use_drive=True)
     run.write_config(make_config())
-    (tmp_path / "drive").rename(tmp_path / "unmounted")
-    runtime.os.path.ismount = lambda _: False
+    unmount(tmp_path)
     run.write_config(make_config("short"))
     assert len(colab) == 2
 
@@ -196,19 +190,122 @@ def test_a_configuration_that_cannot_be_read_or_written_says_why(tmp_path, monke
     assert [path.name for path in run.root.iterdir()] == ["config.json"]
 
 
+def unmount(folder) -> None:
+    (folder / "drive").rename(folder / "google")
+    runtime.os.path.ismount = lambda _: False
+
+
+REFUSED = r"Drive was not mounted \({}\): the run is kept on this machine and is lost with it; "
+REFUSED += "mount Drive and run this cell again to keep it\n"
+
+
+def test_a_refused_drive_is_said_once_and_the_run_is_kept_here(colab, tmp_path, capsys):
+    run = open_run("runs/a", use_drive=True)
+    assert run.root == run.here == tmp_path / "project" / "runs" / "a"
+    assert re.fullmatch(REFUSED.format("mount failed"), capsys.readouterr().out)
+    run.write_config(make_config())
+    resolve_source("sounds")
+    run.restart()
+    assert len(colab) == 1, "the cell that opens the run asks, no other"
+    open_run("runs/a", use_drive=True)
+    assert len(colab) == 2
+
+
+def test_without_a_person_the_run_is_kept_here_unless_drive_is_mounted(
+    colab, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(runtime, "_has_frontend", lambda: False)
+    assert open_run("a", use_drive=True).root == tmp_path / "project" / "a"
+    assert re.fullmatch(REFUSED.format("no person is there .*"), capsys.readouterr().out)
+    assert open_run(str(tmp_path / "b"), use_drive=True).root == tmp_path / "b"
+    assert capsys.readouterr().out == "" and colab == []
+    monkeypatch.setattr(runtime.os.path, "ismount", lambda _: True)
+    assert open_run("a", use_drive=True).is_on_drive
+
+
+def test_off_colab_a_run_lies_in_the_project_and_nothing_is_said(capsys):
+    assert open_run("runs/x", use_drive=True) == open_run("runs/x")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("use_drive", [False, True])
+def test_a_run_folder_on_a_drive_that_is_refused_is_an_error(colab, tmp_path, use_drive):
+    with pytest.raises(RunError, match=r"Drive was not mounted \(mount failed\)"):
+        open_run(str(tmp_path / "drive" / "MyDrive" / "a"), use_drive)
+    assert not (tmp_path / "project").exists()
+
+
+@pytest.mark.parametrize("person", [True, False])
+def test_a_run_that_was_on_drive_is_never_begun_again_on_this_machine(
+    colab, tmp_path, monkeypatch, person
+):
+    assert open_run("runs/a", use_drive=True).is_on_drive
+    unmount(tmp_path)
+    (tmp_path / "drive").mkdir()  # in its place, so that it cannot be mounted
+    monkeypatch.setattr(runtime, "_has_frontend", lambda: person)
+    with pytest.raises(RunError, match="the run runs/a is on Drive.*or set use_drive = False"):
+        open_run("runs/a", use_drive=True)
+    assert open_run("runs/a").root == tmp_path / "project" / "runs" / "a"
+    assert open_run("runs/b", use_drive=True).root == tmp_path / "project" / "runs" / "b"
+
+
+def test_a_run_from_before_drive_was_mounted_is_named(colab, tmp_path, capsys):
+    before = open_run("runs/a")
+    before.write_config(make_config())
+    run = open_run("runs/a", use_drive=True)
+    assert f"{before.root} holds a run that was made without Drive" in capsys.readouterr().out
+    run.root.parent.mkdir(parents=True)
+    shutil.move(before.root, run.root)
+    assert open_run("runs/a", use_drive=True).read_config() == make_config()
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("use_drive", [False, True])
+def test_a_run_is_new_until_something_of_it_is_there(colab, use_drive):
+    run = open_run("runs/a", use_drive)
+    assert run.is_new()
+    for path in (run.sounds, run.data):
+        path.mkdir(parents=True)
+    assert run.is_new()
+    for name in ("config.json", "metrics.jsonl", "generator-00000004.3f9a1c20.safetensors"):
+        (run.root / name).touch()
+        assert not run.is_new()
+        (run.root / name).unlink()
+    append_metrics(run.local.metrics, {"kind": "training", "step": 1})
+    assert not run.is_new(), "this machine has trained it"
+
+
+def test_a_drive_that_hides_a_run_is_not_taken_for_one_without_it(colab, tmp_path, monkeypatch):
+    run = open_run("runs/a", use_drive=True)
+    run.write_config(make_config())
+    listdir = os.listdir
+    folders = [run.root, *run.root.parents][:5]
+    assert folders[-1] == tmp_path / "drive"
+    for hidden in folders:
+
+        def fail(folder, hidden=hidden):
+            if folder == hidden:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            return listdir(folder)
+
+        monkeypatch.setattr(folder.os, "listdir", fail)
+        with pytest.raises(RunError, match="cannot be read .*see that its disk or Drive is there"):
+            run.is_new()
+
+
+def test_a_disk_without_a_place_for_the_local_copy_says_so(colab, tmp_path):
+    (tmp_path / "project").write_text("a file")
+    with pytest.raises(RunError, match="data/runs/a-.* cannot be made "):
+        open_run("a", use_drive=True)
+
+
 def test_folder_on_drive_is_staged_and_local_one_is_not(colab, tmp_path):
-    runtime.mount_drive()
+    runtime.require_drive()
     (tmp_path / "drive" / "MyDrive" / "sounds").mkdir()
-    assert resolve_source("sounds", use_drive=True) == (
-        str(tmp_path / "drive" / "MyDrive" / "sounds"),
-        True,
-    )
+    assert resolve_source("sounds") == (str(tmp_path / "drive" / "MyDrive" / "sounds"), True)
     (tmp_path / "local").mkdir()
-    assert resolve_source(str(tmp_path / "local"), use_drive=False) == (
-        str(tmp_path / "local"),
-        False,
-    )
-    assert resolve_source("kit", use_drive=False) == ("kit", False)
+    assert resolve_source(str(tmp_path / "local")) == (str(tmp_path / "local"), False)
+    assert resolve_source("kit") == ("kit", False)
 
 
 def test_relative_run_lies_in_the_project_and_empty_is_refused():

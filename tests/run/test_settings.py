@@ -9,6 +9,7 @@ from helpers.config import LARGEST_BATCH, SMALLEST_BATCH, DataConfig, TrainConfi
 from helpers.data import learn_inversion
 from helpers.files import PROJECT
 from helpers.judge.classifier import JUDGE_STEPS
+from helpers.run.prepare import DEFAULT_RUN_DIR
 from helpers.run.settings import NOTEBOOKS, SettingError, read_settings
 from helpers.train.schedule import Intervals
 
@@ -98,6 +99,8 @@ def test_the_forms_of_the_notebooks_begin_with_the_defaults_of_the_code():
     assert shown["03_train", "precision"] == TrainConfig().precision
     assert shown["03_train", "checkpoint_minutes"] == Intervals().checkpoint
     assert shown["03_train", "sample_minutes"] == Intervals().samples
+    for name in NOTEBOOKS:
+        assert shown[name, "run_dir"] == DEFAULT_RUN_DIR and shown[name, "use_drive"]
     for name in ("03_train", "04_listen"):
         assert shown[name, "judge_steps"] == JUDGE_STEPS
 
