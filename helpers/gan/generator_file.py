@@ -36,12 +36,20 @@ class SoundGenerator:
     inversion: MagnitudeNet | None = None  # learned from the same recordings
 
 
-def save_generator(path: Path, generator: SoundGenerator, origin: dict | None = None) -> Path:
-    """Write a generator as safetensors. `origin` says what made it: step, seed, recordings, …"""
+def save_generator(
+    path: Path, generator: SoundGenerator, origin: dict | None = None, half: bool = False
+) -> Path:
+    """Write a generator as safetensors. `origin` says what made it: step, seed, recordings, …
+
+    half: weights in 16 bits, for a file half as large whose sounds differ by rounding.
+    """
     tensors = with_prefix("network", generator.network.state_dict())
-    tensors |= with_prefix("normaliser", generator.normaliser.tensors())
     if generator.inversion is not None:
         tensors |= with_prefix("inversion", generator.inversion.state_dict())
+    if half:  # loading brings them back to 32 bits
+        counts = {name: value for name, value in tensors.items() if not value.is_floating_point()}
+        tensors = {name: value.half() for name, value in tensors.items()} | counts
+    tensors |= with_prefix("normaliser", generator.normaliser.tensors())
     metadata = {
         "version": __version__,
         "audio": to_json(generator.audio),

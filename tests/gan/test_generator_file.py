@@ -192,6 +192,29 @@ def test_a_generator_of_half_precision_is_loaded(tmp_path, sound_generator):
     assert load_generator(path).network.to_spectrogram.bias.item() == 0.5
 
 
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_generator_in_half_precision_takes_half_the_room(tmp_path, sound_generator, recipe):
+    inversion = MagnitudeNet(sound_generator(recipe).audio)
+    generator = dataclasses.replace(sound_generator(recipe), inversion=inversion)
+    for name, value in generator.network.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            value.fill_(123_457)  # 16 bits cannot hold it
+    whole = save_generator(tmp_path / "whole.safetensors", generator, {"step": 7})
+    path = save_generator(tmp_path / "half.safetensors", generator, {"step": 7}, half=True)
+    assert path.stat().st_size < 0.6 * whole.stat().st_size and read_origin(path) == {"step": 7}
+    loaded = load_generator(path)
+    for before, after in (
+        (generator.network, loaded.network),
+        (generator.inversion, loaded.inversion),
+    ):
+        for name, value in before.state_dict().items():
+            found = after.state_dict()[name]
+            assert found.dtype == value.dtype, name
+            assert torch.allclose(found, value, rtol=1e-3, atol=1e-6), name
+    for name, values in generator.normaliser.tensors().items():
+        assert torch.equal(loaded.normaliser.tensors()[name], values)
+
+
 def test_a_generator_that_cannot_be_read_says_so(tmp_path, sound_generator, monkeypatch):
     path = save_generator(tmp_path / "g.safetensors", sound_generator())
 
