@@ -8,7 +8,7 @@ PY := $(VENV)/bin/python
 COLAB := $(VENV)-colab
 DATA ?= kit
 MINUTES ?= 5
-PRESET ?= cpu
+PRESET ?= auto
 RECIPE ?= modern
 
 .PHONY: lab run test test-colab lint benchmark strip lock clean

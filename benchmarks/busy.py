@@ -97,8 +97,9 @@ def train(bench: Bench, arguments: argparse.Namespace, compiled: bool) -> Pace:
         return batch(items)
 
     with tempfile.TemporaryDirectory() as folder:
-        view = FixedBatchView(config.classes, config.audio)
-        watch = Watch(config, dataset, Path(folder), bench.evaluator, view, bench.inversion(config))
+        view, device = FixedBatchView(config.classes, config.audio), pick_device()
+        heard = bench.evaluator, view, bench.inversion(config), device
+        watch = Watch(config, dataset, Path(folder), *heard)
 
         def timed_watch(*look):
             begun = time.monotonic()
@@ -106,7 +107,7 @@ def train(bench: Bench, arguments: argparse.Namespace, compiled: bool) -> Pace:
             looks.append((begun, time.monotonic()))
 
         dataset.batch = timed_batch
-        device, intervals = pick_device(), Intervals(2.0, arguments.sample_minutes)
+        intervals = Intervals(2.0, arguments.sample_minutes)
         precision, limits = pick_precision("auto", device), Limits(minutes=1e6)
         train_gan(
             dataset,

@@ -20,6 +20,7 @@ from helpers.data.clips import ClipCache, prepare_clips
 from helpers.data.dataset import TrainAudioSpectrogramDataset, fit_clip_normaliser
 from helpers.data.learn_inversion import open_magnitude_net
 from helpers.data.sources import Source, open_source
+from helpers.device import pick_device
 from helpers.files import PROJECT
 from helpers.judge.classifier import open_judge
 from helpers.judge.evaluation import Evaluator, JudgedSounds
@@ -51,8 +52,9 @@ class Bench:
     def evaluator(self) -> Evaluator:
         """The judge, and what it hears of the recordings."""
         clips = self.clips(self.configure("modern"))
+        path = self.folder / "judge.safetensors"
         return Evaluator(
-            open_judge(self.folder / "judge.safetensors", clips, progress=progress_bar), clips
+            open_judge(path, clips, device=pick_device(), progress=progress_bar), clips
         )
 
     def configure(self, recipe: str, seed: int = 0) -> RunConfig:

@@ -60,7 +60,7 @@ def _train(recipe: str, seed: int, minutes: float, bench: Bench, folder: Path) -
     dataset, config = bench.dataset(bench.configure(recipe, seed))
     evaluator, device, run = bench.evaluator, pick_device(), folder / f"{recipe}-{seed}"
     inversion = bench.inversion(config)
-    watch = Watch(config, dataset, run, evaluator, inversion=inversion)
+    watch = Watch(config, dataset, run, evaluator, inversion=inversion, device=device)
     precision = pick_precision("auto", device)
     result = train_gan(
         dataset, config, run, device, Limits(minutes=minutes), Intervals(), precision, watch

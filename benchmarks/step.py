@@ -197,7 +197,7 @@ def stalls(bench: Bench, minutes: float) -> str:
         run = Path(folder)
         view = FixedBatchView(config.classes, config.audio)
         inversion = bench.inversion(config)
-        watch = Watch(config, dataset, run, bench.evaluator, view, inversion)
+        watch = Watch(config, dataset, run, bench.evaluator, view, inversion, device)
         precision = pick_precision("auto", device)
         train_gan(
             dataset,

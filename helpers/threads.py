@@ -30,12 +30,7 @@ class ThreadsThatFollow:
     threads; with another one they run as they were written.
 
     Sums of another number of threads have other last digits: with `may_change` False the number
-    stays. compiled: whether networks are compiled.
-
-    >>> with ThreadsThatFollow(compiled=False) as threads:
-    >>>     for batch in batches:
-    >>>         step(batch)
-    >>>         threads.follow()
+    stays. compiled: whether networks are compiled. Call `follow` after each step, inside of `with`.
     """
 
     def __init__(self, compiled: bool, may_change: bool = True):

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from helpers import device
-from helpers.device import pick_precision, seed_everything, versions
+from helpers.config import ConfigError
+from helpers.device import pick_precision, pick_preset, seed_everything, versions
 from helpers.files import PROJECT
 
 
@@ -36,6 +37,52 @@ def test_precision_follows_the_capability(monkeypatch, capability, expected):
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: capability)
     assert pick_precision("auto", torch.device("cuda")) == expected
     assert pick_precision("fp32", torch.device("cuda")) == "fp32"
+
+
+def test_bf16_is_refused_on_a_gpu_that_emulates_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device=None: (7, 5))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "Tesla T4")
+    with pytest.raises(ConfigError, match="bf16 is slow on Tesla T4.*give auto or fp16"):
+        pick_precision("bf16", torch.device("cuda"))
+    assert pick_precision("fp16", torch.device("cuda")) == "fp16"
+
+
+@pytest.fixture
+def no_code_for_the_gpu(monkeypatch):
+    """A GPU of a kind that this build of torch has no code for."""
+
+    def fail(*_, **__):
+        raise RuntimeError("CUDA error: no kernel image is available\nand more")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device=None: "Tesla P100")
+    device._cuda_works.cache_clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "ones", fail)
+        yield
+    device._cuda_works.cache_clear()
+
+
+def test_a_gpu_that_torch_has_no_code_for_is_left_alone_and_said_once(no_code_for_the_gpu, capsys):
+    assert device.pick_device() == device.pick_device() == torch.device("cpu")
+    assert capsys.readouterr().out == (
+        "the GPU (Tesla P100) cannot be used by this build of torch (CUDA error: no kernel image "
+        "is available): everything runs on the CPU\n"
+    )
+
+
+def test_on_a_gpu_products_in_32_bits_are_exact(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(device, "_cuda_works", lambda: True)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    assert device.pick_device() == torch.device("cuda")
+    assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_a_preset_follows_the_device_unless_it_is_chosen():
+    cpu, gpu = torch.device("cpu"), torch.device("cuda")
+    found = [pick_preset(wanted, on) for wanted in ("auto", "long") for on in (cpu, gpu)]
+    assert found == ["cpu", "short", "long", "long"]
 
 
 def test_same_seed_same_numbers():

@@ -1,6 +1,8 @@
 """Clips to training examples: normalised log-mels, one-hot labels, and what a step sees."""
 
 import math
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -9,11 +11,20 @@ from torch import Tensor
 from helpers.config import TrainConfig
 from helpers.data.clips import ClipCache
 from helpers.data.disk_space import bytes_per_clip
+from helpers.device import copy_to
 from helpers.labels import one_hot
-from helpers.sound.normalisation import Normaliser, fit_normaliser
+from helpers.sound.normalisation import Normaliser, fit_normaliser, move_normaliser
 
 MAX_GPU_SHARE = 0.25  # of a GPU's free memory that the log-mels may take
 GROUP = 4  # clips of one class in a balanced batch
+
+
+class Moved(NamedTuple):
+    """What a batch is made of, on a device."""
+
+    mels: Tensor  # (N, n_mels, n_frames) all log-mels, float16
+    labels: Tensor  # (N,)
+    normaliser: Normaliser
 
 
 class TrainAudioSpectrogramDataset(torch.utils.data.Dataset):
@@ -30,7 +41,12 @@ class TrainAudioSpectrogramDataset(torch.utils.data.Dataset):
         self.indices = cache.indices(split)
         self.labels = torch.from_numpy(cache.labels[self.indices])
         self.n_classes = len(cache.classes)
-        self.moved: Tensor | None = None  # all log-mels (N, n_mels, n_frames), float16
+        self.moved: Moved | None = None
+
+    @cached_property
+    def members(self) -> list[Tensor]:
+        """The items of each class that has any, in the order of the classes."""
+        return members_of_classes(self.labels)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -46,23 +62,34 @@ class TrainAudioSpectrogramDataset(torch.utils.data.Dataset):
         """
         n_bytes = len(self) * bytes_per_clip(self.cache.audio)
         if device.type != "cuda" or n_bytes <= MAX_GPU_SHARE * torch.cuda.mem_get_info(device)[0]:
-            self.moved = torch.from_numpy(self.cache.mels[self.indices]).to(device)
+            mels = torch.from_numpy(self.cache.mels[self.indices]).to(device)
+            normaliser = move_normaliser(self.normaliser, device)
+            self.moved = Moved(mels, self.labels.to(device), normaliser)
 
     def batch(self, items: Tensor) -> tuple[Tensor, Tensor]:
         """Spectrograms (B, 1, n_mels, n_frames) and label_vecs (B, n_classes) of the items (B,)."""
-        spectrograms = self.normaliser.normalise(self.compressed(items))
-        return spectrograms, one_hot(self.labels[items], self.n_classes).to(spectrograms.device)
+        labels, normaliser = self.labels, self.normaliser
+        if self.moved is not None:
+            labels, normaliser = self.moved.labels, self.moved.normaliser
+            items = copy_to(items, labels.device)
+        spectrograms = normaliser.normalise(self.compressed(items))
+        return spectrograms, one_hot(labels[items], self.n_classes)
 
     def compressed(self, items: Tensor) -> Tensor:
         """Log-mels (B, n_mels, n_frames) of the items (B,), float32, not normalised."""
         if self.moved is not None:
-            return self.moved[items.to(self.moved.device)].float()
+            return self.moved.mels[items.to(self.moved.mels.device)].float()
         return torch.from_numpy(self.cache.mels[self.indices[items.numpy()]].astype(np.float32))
 
 
 def fit_clip_normaliser(clips: ClipCache) -> Normaliser:
     """Fit the normaliser that the audio configuration names to the training clips."""
     return fit_normaliser(clips.batches("train"), len(clips.classes), clips.audio)
+
+
+def members_of_classes(labels: Tensor) -> list[Tensor]:
+    """The items of each class that has any, of labels (N,), in the order of the classes."""
+    return [(labels == label).nonzero()[:, 0] for label in labels.unique()]
 
 
 def draw_items(dataset, train: TrainConfig, step: int, rng: torch.Generator | None) -> Tensor:
@@ -78,13 +105,13 @@ def draw_items(dataset, train: TrainConfig, step: int, rng: torch.Generator | No
         order_rng = torch.Generator().manual_seed(train.seed + epoch)
         order = torch.randperm(len(dataset), generator=order_rng)
         return order[torch.arange(position * size, (position + 1) * size) % len(dataset)]
-    present = dataset.labels.unique()
+    classes = dataset.members
     n_groups = math.ceil(size / GROUP)
-    n_rounds = math.ceil(n_groups / len(present))
-    rounds = [torch.randperm(len(present), generator=rng) for _ in range(n_rounds)]
+    n_rounds = math.ceil(n_groups / len(classes))
+    rounds = [torch.randperm(len(classes), generator=rng) for _ in range(n_rounds)]
     groups = []
-    for label in present[torch.cat(rounds)[:n_groups]]:
-        members = (dataset.labels == label).nonzero()[:, 0]
+    for index in torch.cat(rounds)[:n_groups]:
+        members = classes[index]
         groups.append(members[torch.randint(len(members), (GROUP,), generator=rng)])
     return torch.cat(groups)[:size]
 

@@ -54,13 +54,16 @@ def draw_latents(n: int, z_dim: int, seed: int = 0, truncation: float = NO_TRUNC
 
 @torch.no_grad()
 def generate_mels(generator: SoundGenerator, z: Tensor, labels: Tensor) -> Tensor:
-    """Log-mels (B, n_mels, n_frames), on the CPU, for latents z (B, z_dim) and labels (B,)."""
+    """Log-mels (B, n_mels, n_frames) for latents z (B, z_dim) and labels (B,).
+
+    They are on the generator's device, and so are the waveforms that an inverter makes of them.
+    """
     network, log_mels = generator.network.eval(), []
     device = next(network.parameters()).device
     for z_part, part in _parts(z, labels):
         y = one_hot(part, len(generator.classes))
         normalised = network(z_part.to(device), y.to(device)).float()
-        log_mels.append(generator.normaliser.denormalise(normalised, part.to(device)).cpu())
+        log_mels.append(generator.normaliser.denormalise(normalised, part.to(device)))
     return torch.cat(log_mels)
 
 
@@ -74,8 +77,8 @@ def generate_sounds(
 ) -> Sounds:
     """Log-mels and waveforms for latents z (B, z_dim) and labels (B,)."""
     log_mels, audio = generate_mels(generator, z, labels), generator.audio
-    waveforms = inverter(log_mels).numpy()
-    return Sounds(log_mels, waveforms, labels, audio.sample_rate, floor_rms(audio))
+    waveforms = inverter(log_mels).cpu().numpy()
+    return Sounds(log_mels.cpu(), waveforms, labels, audio.sample_rate, floor_rms(audio))
 
 
 def generate_in_parts(

@@ -30,7 +30,10 @@ class CGAN_Generator(nn.Module):  # noqa: N801 (the name this system is known by
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         """Latents (B, z_dim) and labels y to spectrograms (B, 1, n_mels, n_frames) in [-1, 1]."""
         h = self.fc(torch.cat([z, y], dim=1))  # (B, 256 · H/16 · W/16)
-        return self.layers(h.view(-1, *self.first_map))  # (B, 256, H/16, W/16) -> (B, 1, H, W)
+        h = self.layers[:-2](
+            h.view(-1, *self.first_map)
+        )  # (B, 256, H/16, W/16) -> (B, 32, H/2, W/2)
+        return in_fp32(self.layers[-2:], h)  # (B, 1, H, W)
 
 
 class CGAN_Discriminator(nn.Module):  # noqa: N801
@@ -80,7 +83,7 @@ class ResidualGenerator(nn.Module):
         h = self.fc(condition).view(-1, *self.first_map)  # (B, C, H/16, W/16)
         for block, upsample in zip(self.blocks, self.upsamplers, strict=True):
             h = upsample(block(h, condition))  # (B, C', 2H', 2W')
-        return self.to_spectrogram(F.leaky_relu(self.last_norm(h), 0.2))
+        return in_fp32(self.to_spectrogram, F.leaky_relu(self.last_norm(h), 0.2))
 
 
 class ProjectionDiscriminator(nn.Module):
@@ -137,6 +140,14 @@ def make_discriminator(model: ModelConfig, audio: AudioConfig, n_classes: int) -
     if model.recipe == "baseline":
         return CGAN_Discriminator(n_classes, audio.n_mels, audio.n_frames, model.spectral_norm)
     return ProjectionDiscriminator(model, audio, n_classes)
+
+
+def in_fp32(layer: nn.Module, x: Tensor) -> Tensor:
+    """layer(x) in 32 bits. The gradient of a last layer's bias is a sum over all pixels of a batch:
+    in fp16 it overflows.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        return layer(x.float())
 
 
 def pixel_norm(x: Tensor) -> Tensor:

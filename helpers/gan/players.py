@@ -23,6 +23,7 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 AVERAGE_RAMP = 0.05  # the half-life is at most this share of the images seen so far (ADA, 2020)
 STATISTICS_BATCHES = 16  # batches of sounds from which the average's batch statistics are taken
 STATISTICS_SIZE = 64
+LOSS_SCALE = 1024.0  # of fp16 at first: torch's own 65 536 overflows for the first ten steps
 NETWORKS = ("generator", "discriminator", "average")
 OPTIMISERS = ("optimiser_g", "optimiser_d")
 # torch.compile looks for CUDA on a machine without a GPU too, and warns where it finds half of it
@@ -60,7 +61,9 @@ class Players:
             sync_batch_norms(self.generator)
         self.optimiser_g = _adam(self.generator, self.train.learning_rate_g, self.train)
         self.optimiser_d = _adam(self.discriminator, self.train.learning_rate_d, self.train)
-        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        self.scaler = torch.amp.GradScaler(
+            device.type, init_scale=LOSS_SCALE, enabled=precision == "fp16"
+        )
         self.amp = {
             "device_type": device.type,
             "dtype": PRECISIONS[precision],
@@ -145,7 +148,7 @@ def update_discriminator(
         loss_class = class_loss(class_logits[: len(y)], y)
         loss = loss + loss_class
         losses["loss_class"] = loss_class.detach()
-    if train.r1_gamma > 0 and step % train.r1_every == 0:
+    if r1_is_due(train, step):
         shown = augmented(real).detach().requires_grad_()
         # in fp32 instead of fp16, which loses its gradient
         with torch.autocast(**(players.amp | {"enabled": players.amp["dtype"] is torch.bfloat16})):
@@ -172,6 +175,16 @@ def update_generator(
     players.scaler.update()
     players.discriminator.requires_grad_(True)
     return losses
+
+
+def r1_is_due(train: TrainConfig, step: int) -> bool:
+    """Whether a step takes the R1 penalty, and so augments real clips once more."""
+    return train.r1_gamma > 0 and step % train.r1_every == 0
+
+
+def n_augmented(train: TrainConfig, step: int) -> int:
+    """How many batches a step augments: real and made ones, made ones again, real ones for R1."""
+    return 3 + r1_is_due(train, step)
 
 
 @torch.no_grad()

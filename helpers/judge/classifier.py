@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from helpers.config import AUGMENTATIONS, AudioConfig
 from helpers.data.clips import ClipCache
 from helpers.data.dataset import fit_clip_normaliser
+from helpers.device import copy_to
 from helpers.files import UnusableFileError, write_atomically
-from helpers.gan.augment import augment
+from helpers.gan.augment import Augmenter
 from helpers.network_file import digest_tensors, pack, unpack
 from helpers.progress import tracked
 from helpers.sound.mel import MelExtractor
@@ -60,6 +61,8 @@ class JudgeNetwork(nn.Module):
 class Judge:
     """A trained classifier, and how waveforms become the log-mels that it was trained on.
 
+    It works on the device of its network, whatever that of the sounds.
+
     >>> features, predicted = judge.classify(judge.mels(waveforms))  # (B, FEATURE_DIM) and (B,)
     """
 
@@ -78,10 +81,15 @@ class Judge:
         parts = torch.as_tensor(waveforms).split(CLIPS_AT_ONCE)
         return torch.cat([self.extractor(part) for part in parts])
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network is, and so all that the judge finds."""
+        return self.network.head.weight.device
+
     @torch.no_grad()
     def classify(self, log_mels: Tensor) -> tuple[Tensor, Tensor]:
         """Log-mels (B, n_mels, n_frames) to features (B, FEATURE_DIM), predicted classes (B,)."""
-        parts = map(self.normaliser.normalise, log_mels.split(CLIPS_AT_ONCE))
+        parts = map(self.normaliser.normalise, log_mels.to(self.device).split(CLIPS_AT_ONCE))
         features = torch.cat([self.network.features(part) for part in parts])
         return features, self.network.head(features).argmax(dim=1)
 
@@ -94,55 +102,66 @@ def train_judge(
     normaliser: Normaliser,
     steps: int = JUDGE_STEPS,
     seed: int = 0,
+    device: torch.device | str = "cpu",
     progress: Callable | None = None,
 ) -> Judge:
     """Train a judge on log-mels (N, n_mels, n_frames) with labels (N,), classes equally often.
 
-    The same seed gives the same judge; the global random numbers are not touched.
+    It is trained on a device and stays there. The same seed gives the same judge on the same
+    device; the global random numbers are not touched.
     """
+    device = torch.device(device)
+    like = {"device": device, "memory_format": torch.channels_last}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = JudgeNetwork(n_classes, audio.n_mels).to(memory_format=torch.channels_last)
+        network = JudgeNetwork(n_classes, audio.n_mels).to(**like)
         rng = torch.Generator().manual_seed(seed)
         weights = (1 / torch.bincount(labels).float())[labels]  # (N,)
-        x = normaliser.normalise(log_mels)  # (N, 1, n_mels, n_frames)
+        x, targets = normaliser.normalise(log_mels.to(device)), labels.to(device)
+        augmented = Augmenter(AUGMENTATIONS, normaliser.silence(), rng, device)
         optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.01)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
         for _ in tracked(progress, range(steps), steps, "judge"):
             chosen = torch.multinomial(weights, 32, replacement=True, generator=rng)
-            batch = augment(x[chosen], AUGMENTATIONS, normaliser.silence(), rng)
-            loss = F.cross_entropy(network(batch), labels[chosen], label_smoothing=0.05)
+            augmented.draw(1, len(chosen))
+            chosen = copy_to(chosen, device)
+            logits = network(augmented(x[chosen]))
+            loss = F.cross_entropy(logits, targets[chosen], label_smoothing=0.05)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
             schedule.step()
-    return Judge(network.eval(), MelExtractor(audio), normaliser, steps)
+    return Judge(network.eval(), MelExtractor(audio).to(device), normaliser, steps)
 
 
 def open_judge(
-    path: Path, clips: ClipCache, steps: int = JUDGE_STEPS, progress: Callable | None = None
+    path: Path,
+    clips: ClipCache,
+    steps: int = JUDGE_STEPS,
+    device: torch.device | str = "cpu",
+    progress: Callable | None = None,
 ) -> Judge:
-    """The judge of a run's training clips: read from its file, or trained and written there.
+    """The judge of a run's training clips, on a device: from its file, or trained and written.
 
     The file's judge is kept if it was trained on these clips, for at least so many steps. A file
     that is damaged, of other clips or of fewer steps is replaced. clips must hold the log-mels of
     `AudioConfig.for_judge`.
     """
-    kept = _read_judge(path, clips, steps)
+    kept = _read_judge(path, clips, steps, device)
     if kept is not None:
         return kept
     mels, labels = clips.split("train")
     of_clips = len(clips.classes), clips.audio, fit_clip_normaliser(clips)
-    judge = train_judge(mels, labels, *of_clips, steps, progress=progress)
+    judge = train_judge(mels, labels, *of_clips, steps, device=device, progress=progress)
     trained_on = {"clips": clips.key, "steps": str(steps)}
     write_atomically(path, pack(judge.network.state_dict(), trained_on))
     return judge
 
 
-def _read_judge(path: Path, clips: ClipCache, fewest_steps: int) -> Judge | None:
+def _read_judge(path: Path, clips: ClipCache, fewest_steps: int, device) -> Judge | None:
     """The judge in a file; None if it is absent, damaged, of other clips or of fewer steps."""
-    audio = clips.audio
-    network = JudgeNetwork(len(clips.classes), audio.n_mels).to(memory_format=torch.channels_last)
+    audio, like = clips.audio, {"device": device, "memory_format": torch.channels_last}
+    network = JudgeNetwork(len(clips.classes), audio.n_mels).to(**like)
     try:
         weights, trained_on = unpack(path.read_bytes())
         steps = int(trained_on["steps"])
@@ -151,4 +170,5 @@ def _read_judge(path: Path, clips: ClipCache, fewest_steps: int) -> Judge | None
         network.load_state_dict(weights)
     except (OSError, UnusableFileError, KeyError, ValueError, RuntimeError):
         return None
-    return Judge(network.eval(), MelExtractor(audio), fit_clip_normaliser(clips), steps)
+    extractor = MelExtractor(audio).to(device)
+    return Judge(network.eval(), extractor, fit_clip_normaliser(clips), steps)

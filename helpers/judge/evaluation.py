@@ -24,7 +24,7 @@ NOISE_LEVEL = 0.1
 
 @dataclass(frozen=True)
 class JudgedSounds:
-    """Sounds, what the judge finds in them, and their nearest training clips."""
+    """Sounds, what the judge finds in them, and their nearest training clips; on the CPU."""
 
     mels: Tensor  # (N, n_mels, n_frames) the judge's log-mels
     labels: Tensor  # (N,) the classes that they should be
@@ -52,13 +52,15 @@ class Evaluator:
     def __init__(self, judge: Judge, clips: ClipCache):
         self.judge, self.clips, self.classes = judge, clips, clips.classes
         self.train_mels, self.train_labels = clips.split("train")
-        self.train_features, _ = judge.classify(self.train_mels)
+        self.train_features = judge.classify(self.train_mels)[0].cpu()
         self.test = self.judge_mels(*clips.split("test"))
 
     def judge_mels(self, mels: Tensor, labels: Tensor) -> JudgedSounds:
         """Judge log-mels (N, n_mels, n_frames) of the judge's configuration, with labels (N,)."""
-        nearest, nearest_clip = figures.nearest_clips(mels, self.train_mels)
-        return JudgedSounds(mels, labels, *self.judge.classify(mels), nearest, nearest_clip)
+        there = mels.to(self.judge.device)
+        nearest = figures.nearest_clips(there, self.train_mels.to(there.device))
+        found = (there, labels, *self.judge.classify(there), *nearest)
+        return JudgedSounds(*(part.cpu() for part in found))
 
     def judge_waveforms(self, waveforms: np.ndarray | Tensor, labels: Tensor) -> JudgedSounds:
         """Judge waveforms (N, clip_samples) with labels (N,)."""
@@ -84,7 +86,7 @@ class Evaluator:
                 f"same geometry: the inverter's is {inverter.audio}, theirs {clips.audio}"
             )
         mels, labels = clips.split("test")
-        return self.judge_waveforms(inverter(mels), labels)
+        return self.judge_waveforms(inverter(mels.to(self.judge.device)), labels)
 
     @cached_property
     def limits(self) -> dict[str, JudgedSounds]:
@@ -138,7 +140,8 @@ class Evaluator:
         """
         audio, normaliser = self.judge.extractor.audio, self.judge.normaliser
         args = (mels, labels, len(self.classes), audio, normaliser, self.judge.steps, seed)
-        return train_judge(*args).classify(self.test.mels)[1] == self.test.labels
+        student = train_judge(*args, self.judge.device)
+        return student.classify(self.test.mels)[1].cpu() == self.test.labels
 
     def compare(
         self, judged: JudgedSounds, many: JudgedSounds, inverter: MelInverter, clips: ClipCache

@@ -17,7 +17,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", default="kit", help="kit, a known name, a folder or an archive")
     parser.add_argument("--minutes", type=float, help="of training, if not the notebook's own")
-    parser.add_argument("--preset", default="cpu")
+    parser.add_argument("--preset", default="auto")
     parser.add_argument("--recipe", default="modern")
     parser.add_argument("--run", default="", help="run folder; the default is named for the data")
     asked = parser.parse_args()
@@ -44,7 +44,9 @@ def run_name(data: str, preset: str, recipe: str) -> str:
     """
     stem = re.sub(r"(\.(zip|tar|tgz|gz|bz2|xz))+$", "", Path(data).name, flags=re.IGNORECASE)
     parts = ["demo" if data == "kit" else stem or "run"]
-    return "-".join(parts + [preset] * (preset != "cpu") + [recipe] * (recipe != "modern"))
+    return "-".join(
+        parts + [preset] * (preset not in ("auto", "cpu")) + [recipe] * (recipe != "modern")
+    )
 
 
 def _execute_aloud(notebook: str, run: RunFolder, settings: dict) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from helpers.config import RunConfig, make_config
 from helpers.data.clips import open_clips
-from helpers.device import versions
+from helpers.device import pick_device, pick_preset, versions
 from helpers.files import PROJECT
 from helpers.run.colab import RunError
 from helpers.run.folder import RunFolder
@@ -32,7 +32,7 @@ def read_or_prepare(run: RunFolder, run_dir: str, progress=None) -> RunConfig:
         "sounds of your own run 01_data with your folder first, under a run_dir of its own, and "
         "give that here"
     )
-    config = make_config()
+    config = make_config(pick_preset("auto", pick_device()))
     clips = open_clips(config, run.data, run.cache, run.work, progress)
     data = dataclasses.replace(config.data, digest=clips.key)
     config = dataclasses.replace(config, data=data, classes=clips.classes, versions=versions())

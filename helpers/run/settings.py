@@ -71,7 +71,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     "01_data": {
         **COMMON,
         "data_source": Setting(str),
-        "preset": Setting(str, choices=tuple(PRESETS)),
+        "preset": Setting(str, choices=("auto", *PRESETS)),
         "recipe": Setting(str, choices=tuple(RECIPES)),
         **{name: Setting(int, high=most) for name, most in AUDIO_LIMITS.items()},  # 0: the preset's
         "slice_long": Setting(bool),

@@ -15,7 +15,7 @@ from helpers.config import RunConfig
 from helpers.data.clips import open_clips, open_judge_clips
 from helpers.data.dataset import TrainAudioSpectrogramDataset, fit_clip_normaliser
 from helpers.data.learn_inversion import load_magnitude_net
-from helpers.device import pick_precision
+from helpers.device import pick_device, pick_precision
 from helpers.files import PROJECT
 from helpers.gan.processes import is_first, join_processes, leave_processes, n_processes
 from helpers.judge.classifier import JUDGE_STEPS, open_judge
@@ -46,13 +46,15 @@ def main() -> None:
     if os.environ.get("LOCAL_RANK", "0") == "0":  # one process a machine makes the clips
         open_clips(config, run.data, run.cache, run.work)
     evaluator = None
+    device = _pick_device()
     if os.environ.get("RANK", "0") == "0":  # the first process of all measures and writes
         clips = open_judge_clips(config, run.data, run.cache, run.work)
         if can_measure(clips):
-            evaluator = Evaluator(open_judge(run.judge, clips, asked.judge_steps), clips)
+            judge = open_judge(run.judge, clips, asked.judge_steps, device)
+            evaluator = Evaluator(judge, clips)
     join_processes()  # the others wait here
     try:
-        _train(run, config, evaluator, asked)
+        _train(run, config, evaluator, asked, device)
     finally:
         leave_processes()
 
@@ -60,8 +62,14 @@ def main() -> None:
 def launch_processes(n_processes: int, run: Path, **options: float) -> None:
     """Train a run in n_processes new processes on this machine and print what they print.
 
-    options are those of the command line, with _ for -. Raises RunError if the processes fail.
+    options are those of the command line, with _ for -. Raises RunError if the processes fail, or
+    if each would need a GPU and there are fewer.
     """
+    if pick_device().type == "cuda" and n_processes > torch.cuda.device_count():
+        raise RunError(
+            f"each process needs a GPU of its own: num_processes is {n_processes}, and there are "
+            f"{torch.cuda.device_count()}; give at most so many"
+        )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     command += [f"--nproc-per-node={n_processes}", "-m", "helpers.run.torchrun", str(run)]
     command += [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
@@ -78,7 +86,7 @@ def launch_processes(n_processes: int, run: Path, **options: float) -> None:
 
 def _pick_device() -> torch.device:
     """A GPU for each process of this machine, or its share of the cores."""
-    if torch.cuda.is_available():
+    if pick_device().type == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
         return device
@@ -87,8 +95,9 @@ def _pick_device() -> torch.device:
     return torch.device("cpu")
 
 
-def _train(run: RunFolder, config: RunConfig, evaluator, asked: argparse.Namespace) -> None:
-    device = _pick_device()
+def _train(
+    run: RunFolder, config: RunConfig, evaluator, asked: argparse.Namespace, device: torch.device
+) -> None:
     clips = open_clips(config, run.data, run.cache, run.work)
     dataset = TrainAudioSpectrogramDataset(clips, fit_clip_normaliser(clips))
     watch = send = None
@@ -97,7 +106,7 @@ def _train(run: RunFolder, config: RunConfig, evaluator, asked: argparse.Namespa
         send = drive_copy.send if drive_copy else None
         view = FixedBatchView(config.classes, config.audio)
         inversion = load_magnitude_net(run.inversion, config.audio)
-        watch = Watch(config, dataset, run.here, evaluator, view, inversion)
+        watch = Watch(config, dataset, run.here, evaluator, view, inversion, device)
         print(f"{n_processes()} processes, {len(dataset)} clips, device {device}", flush=True)
     limits = Limits(asked.minutes, asked.epochs, asked.steps)
     intervals = Intervals(asked.checkpoint_minutes, asked.sample_minutes)

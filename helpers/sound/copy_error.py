@@ -1,5 +1,7 @@
 """How near a copy of a sound is to the sound: what the way through the mel and back loses."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -25,7 +27,8 @@ def copy_errors(copies: Tensor, originals: Tensor, audio: AudioConfig) -> dict[s
     audible = originals.abs().amax(dim=1) > 0
     if not audible.any():
         raise ValueError("every original is silent: there is nothing to be near to")
-    copies, originals, log_mel = copies[audible], originals[audible], MelExtractor(audio)
+    log_mel = MelExtractor(audio).to(originals.device)
+    copies, originals = copies.to(originals.device)[audible], originals[audible]
     log_mel_error = (log_mel(copies) - log_mel(originals)).abs().mean(dim=(1, 2))
     sizes = (audio.n_fft // 2, audio.n_fft, 2 * audio.n_fft)
     pairs = [(_magnitudes(copies, n), _magnitudes(originals, n)) for n in sizes]
@@ -43,7 +46,7 @@ def spectral_convergence(copy: Tensor, original: Tensor) -> Tensor:
 def log_spectral_distance(copy: Tensor, original: Tensor) -> Tensor:
     """(B,) dB of magnitudes (B, n_freqs, n_frames): RMS over frequencies, mean over frames."""
     nepers = _log_difference(copy, original).square().mean(dim=1).sqrt().mean(dim=1)
-    return 20 * nepers / torch.tensor(10.0).log()
+    return 20 * nepers / math.log(10)
 
 
 def _log_difference(copy: Tensor, original: Tensor) -> Tensor:
@@ -53,6 +56,6 @@ def _log_difference(copy: Tensor, original: Tensor) -> Tensor:
 
 def _magnitudes(waveforms: Tensor, n_fft: int) -> Tensor:
     """STFT magnitudes (B, n_fft // 2 + 1, n_frames) of waveforms (B, n)."""
-    window, hop = torch.hann_window(n_fft), n_fft // 4
+    window, hop = torch.hann_window(n_fft, device=waveforms.device), n_fft // 4
     z = torch.stft(waveforms, n_fft, hop, None, window, pad_mode="constant", return_complex=True)
     return z.abs()

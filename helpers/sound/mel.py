@@ -17,7 +17,7 @@ from helpers.config import AudioConfig, ConfigError
 
 
 class MelExtractor(torch.nn.Module):
-    """Waveforms to log-mels, by torchaudio.transforms.MelSpectrogram.
+    """Waveforms to log-mels, by torchaudio.transforms.MelSpectrogram, on the extractor's device.
 
     >>> log_mels = MelExtractor(audio)(waveforms)  # (B, clip_samples) to (B, n_mels, n_frames)
     """
@@ -33,7 +33,7 @@ class MelExtractor(torch.nn.Module):
     @torch.no_grad()
     def forward(self, waveforms: Tensor) -> Tensor:
         """Waveforms (B, n_samples) to log-mels (B, n_mels, 1 + n_samples // hop_length)."""
-        return compress(self.mel(waveforms), self.audio)
+        return compress(self.mel(waveforms.to(self.mel.spectrogram.window.device)), self.audio)
 
 
 def mel_settings(audio: AudioConfig) -> dict:

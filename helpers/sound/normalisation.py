@@ -1,5 +1,6 @@
 """Log-mels to the numbers that networks see, and back, by statistics of a data set or of a clip."""
 
+import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -101,6 +102,12 @@ class PerClipNormaliser:
 
 
 Normaliser = PerBinNormaliser | PerClipNormaliser
+
+
+def move_normaliser(normaliser: Normaliser, device: torch.device) -> Normaliser:
+    """The same normaliser with its statistics on a device, where they are not copied again."""
+    moved = {name: value.to(device) for name, value in normaliser.tensors().items()}
+    return dataclasses.replace(normaliser, **moved)
 
 
 def fit_normaliser(batches: Batches, n_classes: int, audio: AudioConfig) -> Normaliser:

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import functools
 import itertools
 import time
 import warnings
@@ -15,9 +14,17 @@ from torch import Tensor, nn
 
 from helpers.config import ConfigError, RunConfig
 from helpers.data.dataset import TrainAudioSpectrogramDataset, draw_items, steps_per_epoch
+from helpers.device import copy_to
 from helpers.files import RunFiles
-from helpers.gan.augment import augment
-from helpers.gan.players import Batch, Players, can_compile, train_step, with_own_statistics
+from helpers.gan.augment import Augmenter
+from helpers.gan.players import (
+    Batch,
+    Players,
+    can_compile,
+    n_augmented,
+    train_step,
+    with_own_statistics,
+)
 from helpers.gan.processes import is_first, n_processes, own_share, true_in_all_processes
 from helpers.judge.advice import DIVERGED, TrainingWarning
 from helpers.threads import ThreadsThatFollow
@@ -104,8 +111,7 @@ def _take_steps(
 ) -> str:
     """Train until a limit is reached, and return what ended it."""
     silence = dataset.normaliser.silence()
-    names = config.train.augmentations
-    augmented = functools.partial(augment, names=names, silence=silence, generator=rng)
+    augmented = Augmenter(config.train.augmentations, silence, rng, device)
     first_step = saver.told_of_compiling() if players.compiled else contextlib.nullcontext()
     stopped_by = schedule.limit_reached()
     alone_on_cpu = device.type == "cpu" and n_processes() == 1
@@ -114,6 +120,7 @@ def _take_steps(
     with StopButton() as stop, schedule.open_bar() as bar, threads:
         while not stopped_by:
             batch = draw_batch(dataset, config, schedule.step, rng, device)
+            augmented.draw(n_augmented(config.train, schedule.step), len(batch.y))
             with first_step:
                 losses = train_step(players, batch, augmented, schedule.step)
             first_step = contextlib.nullcontext()
@@ -143,7 +150,7 @@ def draw_batch(
     items = draw_items(dataset, config.train, step, rng)
     z = own_share(torch.randn((len(items), config.model.z_dim), generator=rng))
     real, y = dataset.batch(own_share(items))
-    return Batch(*(part.to(device, non_blocking=True) for part in (real, y, z)))
+    return Batch(*(copy_to(part, device) for part in (real, y, z)))
 
 
 class _Looks:
@@ -202,10 +209,22 @@ def _check(limits: Limits, config: RunConfig) -> None:
 
 
 def _is_finite(players: Players, recent: list[dict[str, Tensor]]) -> bool:
-    """Whether all weights, and the losses since the last reading, are finite in all processes."""
-    values = [value for one in recent[-STEPS_BETWEEN_READINGS:] for value in one.values()]
-    weights = (players.generator.parameters(), players.discriminator.parameters())
-    finite = [torch.isfinite(value).all() for value in itertools.chain(values, *weights)]
+    """Whether all weights, and the losses since the last reading, are finite in all processes.
+
+    In fp16 a step may overflow: the scaler leaves it out, and only losses that never are finite
+    count.
+    """
+    weights = itertools.chain(players.generator.parameters(), players.discriminator.parameters())
+    finite = [torch.isfinite(weight).all() for weight in weights]
+    by_name: dict[str, list[Tensor]] = {}
+    for name, value in itertools.chain.from_iterable(one.items() for one in recent):
+        by_name.setdefault(name, []).append(value)
+    for values in by_name.values():
+        good = torch.isfinite(torch.stack(values[-STEPS_BETWEEN_READINGS:]))
+        if not players.scaler.is_enabled():
+            finite.append(good.all())
+        elif len(good) == STEPS_BETWEEN_READINGS:
+            finite.append(good.any())
     return true_in_all_processes(bool(torch.stack(finite).all()))
 
 

@@ -182,9 +182,14 @@ class Saver:
         """A line of metrics: the mean of each loss since the last checkpoint."""
         epoch = round(schedule.step / schedule.per_epoch, 2)
         line = {"kind": "training", "step": schedule.step, "epoch": epoch}
+        means = {}
         for name in LOSS_NAMES:
-            values = [float(one[name]) for one in self.losses if name in one]
-            line |= {name: round(sum(values) / len(values), 4)} if values else {}
+            values = [one[name] for one in self.losses if name in one]
+            if values:
+                every = torch.stack(values).double()
+                means[name] = every.where(every.isfinite(), math.nan).nanmean()
+        found = torch.stack(list(means.values())).tolist()  # waits for the device once
+        line |= {name: round(mean, 4) for name, mean in zip(means, found, strict=True)}
         if self.compiled:
             line["compiling_s"], self.compiled = self.compiling_s, False
         return line | {"minutes": round(schedule.seconds / 60, 3)}

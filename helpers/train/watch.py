@@ -39,7 +39,8 @@ class Watch:
     one it is the latest. A generator that another judge has measured is measured anew.
 
     view(mels, waveforms, title, folder) gets compressed mels (B, n_mels, n_frames), waveforms
-    (B, clip_samples), and the folder samples/<step> to write to.
+    (B, clip_samples), both on the CPU, and the folder samples/<step> to write to. device: where
+    the recordings are made audible and measured; made sounds are where their generator is.
     """
 
     def __init__(
@@ -50,14 +51,16 @@ class Watch:
         evaluator: Evaluator | None = None,
         view: Callable[[Tensor, Tensor, str, Path], None] | None = None,
         inversion: MagnitudeNet | None = None,
+        device: torch.device | str = "cpu",
     ):
         self.config, self.dataset, self.evaluator = config, dataset, evaluator
         self.files, self.view, self.inversion = RunFiles(run_folder), view, inversion
+        self.device = torch.device(device)
         self.z, self.labels = fixed_batch(config.model.z_dim, dataset.n_classes)
         self.inverter = MelInverter(config.audio, network=inversion)
-        self.extractor = MelExtractor(config.audio.for_judge())
+        self.extractor = MelExtractor(config.audio.for_judge()).to(device)
         rows = torch.linspace(0, len(dataset) - 1, min(FIXED_BATCH_SIZE, len(dataset))).long()
-        self.real = self.extractor(self.inverter(dataset.compressed(rows)))
+        self.real = self.extractor(self.inverter(dataset.compressed(rows).to(device))).cpu()
         self.real_labels = dataset.labels[rows]
         self.best = self._score_what_is_kept()  # distance_per_accuracy, by this judge
 
@@ -71,12 +74,13 @@ class Watch:
             return  # training itself finds this, and goes back
         waveforms = self.inverter(compressed)
         mels = self.extractor(waveforms)
+        heard = waveforms.cpu(), mels.cpu(), self.labels
         if step >= FIRST_CHECK_STEP:
-            for fault in find_faults(waveforms, mels, self.labels, self.real, self.real_labels):
+            for fault in find_faults(*heard, self.real, self.real_labels):
                 warnings.warn(f"step {step}: {fault}", TrainingWarning, stacklevel=2)
         title = f"step {step}{self._keep_the_best(step, minutes, mels, generator)}"
         if self.view:
-            self.view(compressed, waveforms, title, self.files.samples / f"{step:08d}")
+            self.view(compressed.cpu(), heard[0], title, self.files.samples / f"{step:08d}")
             thin_out(self.files.samples, STEP_FOLDERS_KEPT)
 
     def _score_what_is_kept(self) -> float | None:
@@ -90,7 +94,7 @@ class Watch:
         origin = read_origin(path)
         score = origin.get("distance_per_accuracy")
         if origin.get("judge") != self.evaluator.judge.digest:
-            kept = load_generator(path)
+            kept = load_generator(path, self.device)
             wanted = (config.classes, config.audio, config.model)
             if (kept.classes, kept.audio, kept.model) != wanted:
                 return None
@@ -100,7 +104,7 @@ class Watch:
 
     def _measure(self, mels: Tensor) -> dict[str, float]:
         """Accuracy and Fréchet distance of the fixed batch from its mels (B, n_mels, n_frames)."""
-        features, predicted = self.evaluator.judge.classify(mels)
+        features, predicted = (x.cpu() for x in self.evaluator.judge.classify(mels))
         distance = figures.frechet_distance(features, self.evaluator.train_features)
         accuracy = figures.accuracy(predicted, self.labels)
         return {"accuracy": round(accuracy, 4), "frechet": round(distance, 4)}

@@ -9,6 +9,7 @@ from helpers.data.dataset import (
     TrainAudioSpectrogramDataset,
     draw_items,
     fit_clip_normaliser,
+    members_of_classes,
     steps_per_epoch,
 )
 
@@ -67,6 +68,7 @@ def few(n_each: tuple[int, ...]):
 
     found = Few()
     found.labels = labels
+    found.members = members_of_classes(labels)
     return found
 
 

@@ -104,6 +104,19 @@ def test_the_penalty_is_taken_at_every_nth_step(tiny_run, dataset):
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
+def test_in_fp16_the_first_step_overflows_nowhere(tiny_run, datasets, recipe):
+    config, data = tiny_run(recipe, batch_size=16), datasets[recipe]
+    players = Players(config, 3, CPU, "fp16")
+    before = snapshot(players.generator), snapshot(players.discriminator)
+    real, y = data.batch(torch.arange(16))
+    batch = updates.Batch(real, y, torch.randn(16, 8))
+    assert players.make(batch.z, y).dtype == torch.float32  # the last layer's, in full
+    updates.train_step(players, batch, lambda x: x, 1)
+    assert players.scaler.get_scale() == updates.LOSS_SCALE
+    assert changed(before[0], players.generator) and changed(before[1], players.discriminator)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_the_discriminator_learns_to_tell_noise_from_sounds(tiny_run, datasets, recipe):
     config, data = tiny_run(recipe, batch_size=12), datasets[recipe]
     players = Players(config, 3, CPU, "fp32")

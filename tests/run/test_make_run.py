@@ -12,6 +12,7 @@ from helpers.run.make_run import run_name
 @pytest.mark.parametrize(
     ("data", "preset", "recipe", "expected"),
     [
+        ("kit", "auto", "modern", "demo"),
         ("kit", "cpu", "modern", "demo"),
         ("kit", "cpu", "baseline", "demo-baseline"),
         ("/data/fsdd.zip", "cpu", "modern", "fsdd"),

@@ -28,7 +28,7 @@ def small(monkeypatch, tmp_path):
     """A small kit, and a project in tmp_path/project."""
     config = make_config(n_mels=16, n_frames=32)
     config = dataclasses.replace(config, data=DataConfig(kit_clips=48))
-    monkeypatch.setattr(prepare, "make_config", lambda: config)
+    monkeypatch.setattr(prepare, "make_config", lambda preset: config)
     monkeypatch.setattr(folder, "PROJECT", tmp_path / "project")
     return config
 

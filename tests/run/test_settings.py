@@ -4,9 +4,11 @@ import ast
 
 import nbformat
 import pytest
+import torch
 
 from helpers.config import LARGEST_BATCH, SMALLEST_BATCH, DataConfig, TrainConfig, make_config
 from helpers.data import learn_inversion
+from helpers.device import pick_preset
 from helpers.files import PROJECT
 from helpers.judge.classifier import JUDGE_STEPS
 from helpers.run.prepare import DEFAULT_RUN_DIR
@@ -93,7 +95,8 @@ def test_the_forms_of_the_notebooks_begin_with_the_defaults_of_the_code():
         for line in ast.parse(cell.source).body:
             shown[name, line.targets[0].id] = ast.literal_eval(line.value)
     preset, recipe = shown["01_data", "preset"], shown["01_data", "recipe"]
-    assert make_config(preset, recipe) == make_config()
+    assert preset == "auto"
+    assert make_config(pick_preset(preset, torch.device("cpu")), recipe) == make_config()
     assert shown["01_data", "kit_clips"] == DataConfig().kit_clips
     assert shown["01_data", "inversion_steps"] == learn_inversion.STEPS
     assert shown["03_train", "precision"] == TrainConfig().precision

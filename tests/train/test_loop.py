@@ -4,6 +4,7 @@ import _thread
 import dataclasses
 import errno
 import itertools
+import math
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from states import assert_same
 from helpers.config import SMALLEST_BATCH, ConfigError, DataConfig, ModelConfig
 from helpers.files import UnusableFileError
 from helpers.gan import players as updates
+from helpers.gan.players import Players
 from helpers.judge.advice import TrainingWarning
 from helpers.train import loop as training
 from helpers.train import saver, schedule
@@ -405,6 +407,31 @@ def test_what_was_trained_before_nan_is_sent_to_the_drive(dataset, tiny_run, tmp
         load_newest_checkpoint(folder / "checkpoints")[0] for folder in (tmp_path / "local", drive)
     )
     assert here.step == there.step == result.step > 0
+
+
+@pytest.mark.parametrize(
+    ("precision", "n_bad", "expected"),
+    [("fp32", 1, False), ("bf16", 1, False), ("fp16", 1, True), ("fp16", 20, False)],
+)
+def test_in_fp16_a_step_may_overflow_and_elsewhere_none(tiny_run, precision, n_bad, expected):
+    players = Players(tiny_run(), 3, CPU, precision)
+    good, bad = {"loss_d": torch.tensor(1.0)}, {"loss_d": torch.tensor(math.inf)}
+    assert training._is_finite(players, [good] * (20 - n_bad) + [bad] * n_bad) is expected
+    assert training._is_finite(players, [good] * 20)
+
+
+def test_losses_that_overflowed_are_left_out_of_the_metrics(train, tiny_run, tmp_path, monkeypatch):
+    train_step = training.train_step
+
+    def overflows(players, batch, augmented, step):
+        losses = train_step(players, batch, augmented, step)
+        losses["loss_g"] = losses["loss_g"] * 0 + (math.inf if step == 2 else 3.0)
+        return losses
+
+    monkeypatch.setattr(training, "train_step", overflows)
+    train(tiny_run(), steps=4, precision="fp16")
+    (line,) = read_metrics(tmp_path / "run" / "metrics.jsonl", "training")
+    assert line["step"] == 4 and line["loss_g"] == 3.0
 
 
 @pytest.mark.parametrize("failing", ["read_bytes", "replace"])
