@@ -25,8 +25,7 @@ from helpers.files import PROJECT
 from helpers.judge.classifier import open_judge
 from helpers.judge.evaluation import Evaluator, JudgedSounds
 from helpers.progress import progress_bar
-from helpers.run.folder import resolve_source
-from helpers.run.make_run import run_name
+from helpers.run.folder import resolve_source, run_name
 from helpers.sound.magnitudes import MagnitudeNet
 
 N_RESAMPLES = 200

@@ -1,6 +1,7 @@
 """A run's folder: where its files are, its configuration, and its copy if it lies on Drive."""
 
 import os
+import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -238,3 +239,18 @@ def resolve_source(data_source: str) -> tuple[str, bool]:
             found = candidate.resolve()
             return str(found), found.is_relative_to(colab.DRIVE)
     return data_source, False
+
+
+def run_name(data: str, preset: str, recipe: str) -> str:
+    """The name of the run folder: demo for the built-in kit, else that of the data.
+
+    A preset and a recipe that are not the default are added.
+
+    >>> run_name("/data/rain.zip", "cpu", "baseline")
+    'rain-baseline'
+    """
+    stem = re.sub(r"(\.(zip|tar|tgz|gz|bz2|xz))+$", "", Path(data).name, flags=re.IGNORECASE)
+    parts = ["demo" if data == "kit" else stem or "run"]
+    return "-".join(
+        parts + [preset] * (preset not in ("auto", "cpu")) + [recipe] * (recipe != "modern")
+    )

@@ -1,12 +1,10 @@
 """`make run`: the four notebooks, one after the other, into one run folder."""
 
 import argparse
-import re
 import sys
 import time
-from pathlib import Path
 
-from helpers.run.folder import RunFolder, open_run, resolve_source
+from helpers.run.folder import RunFolder, open_run, resolve_source, run_name
 from helpers.run.headless import KERNEL_DIED, execute
 from helpers.run.settings import NOTEBOOKS
 from helpers.train.metrics_file import read_metrics
@@ -32,21 +30,6 @@ def main() -> int:
         return 1
     print(_summary(run, time.monotonic() - begun))
     return 0
-
-
-def run_name(data: str, preset: str, recipe: str) -> str:
-    """The name of the run folder: demo for the built-in kit, else that of the data.
-
-    A preset and a recipe that are not the default are added.
-
-    >>> run_name("/data/rain.zip", "cpu", "baseline")
-    'rain-baseline'
-    """
-    stem = re.sub(r"(\.(zip|tar|tgz|gz|bz2|xz))+$", "", Path(data).name, flags=re.IGNORECASE)
-    parts = ["demo" if data == "kit" else stem or "run"]
-    return "-".join(
-        parts + [preset] * (preset not in ("auto", "cpu")) + [recipe] * (recipe != "modern")
-    )
 
 
 def _execute_aloud(notebook: str, run: RunFolder, settings: dict) -> bool:

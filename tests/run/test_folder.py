@@ -13,7 +13,7 @@ from helpers.gan.generator_file import save_generator
 from helpers.run import colab as runtime
 from helpers.run import folder
 from helpers.run.colab import RunError
-from helpers.run.folder import open_run, resolve_source
+from helpers.run.folder import open_run, resolve_source, run_name
 from helpers.train.checkpoints import Checkpoint, load_newest_checkpoint, save_checkpoint
 from helpers.train.metrics_file import append_metrics, read_metrics
 
@@ -331,3 +331,19 @@ def test_restart_keeps_data_and_forgets_training(tmp_path):
     run.restart()
     assert sorted(path.name for path in run.root.iterdir()) == ["config.json", "data"]
     run.restart()
+
+
+@pytest.mark.parametrize(
+    ("data", "preset", "recipe", "expected"),
+    [
+        ("kit", "auto", "modern", "demo"),
+        ("kit", "cpu", "modern", "demo"),
+        ("kit", "cpu", "baseline", "demo-baseline"),
+        ("/data/fsdd.zip", "cpu", "modern", "fsdd"),
+        ("my sounds.tar.gz", "short", "modern", "my sounds-short"),
+        ("/data/Sounds.ZIP", "long", "baseline", "Sounds-long-baseline"),
+        ("/data/v1.2 kit/", "cpu", "modern", "v1.2 kit"),
+    ],
+)
+def test_run_is_named_for_what_made_it(data, preset, recipe, expected):
+    assert run_name(data, preset, recipe) == expected
