@@ -1,0 +1,186 @@
+"""The parts of `benchmarks.device` that measure: a step in three forms, sounds a second."""
+
+import contextlib
+import dataclasses
+import functools
+import itertools
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from benchmarks.device_report import DeviceReport
+from benchmarks.generation import CLASSES, untrained
+from helpers.config import PRESETS, RunConfig, make_config
+from helpers.device import pick_precision
+from helpers.gan.augment import augment
+from helpers.gan.generate import draw_latents, generate_mels
+from helpers.gan.players import Batch, Players, train_step
+from helpers.labels import one_hot
+from helpers.sound.inversion import MelInverter
+from helpers.sound.magnitudes import MagnitudeNet
+
+CPU = torch.device("cpu")
+WARM_UPS = 3  # steps before one is captured
+SECONDS_TO_COMPILE = 75
+PROFILED_ROWS = 12
+AS_IT_IS, CAPTURED, COMPILED = ("as it is", "captured", "compiled")
+
+
+class MadeStep:
+    """A training step on a batch of made clips, called again and again, in one of three forms.
+
+    As it is and compiled, noise and augmentation are drawn on the CPU, as training draws them: the
+    same on every device. Captured, a CUDA graph repeats the step, and they are drawn on the device.
+    noise: whether it is drawn anew for each step.
+    """
+
+    def __init__(
+        self, config: RunConfig, device: torch.device, precision: str, form=AS_IT_IS, noise=True
+    ):
+        self.players = Players(config, len(CLASSES), device, precision, form == COMPILED)
+        self.device, self.form, self.noise, self.number = device, form, noise, 0
+        self.graphs: dict[bool, torch.cuda.CUDAGraph] = {}  # by whether a step has the penalty
+        self.rng, self.drawn_on = torch.Generator().manual_seed(0), contextlib.nullcontext()
+        self.batch = Batch(*(part.to(device) for part in made_batch(config, self.rng)))
+        if form == CAPTURED:
+            self.rng = torch.cuda.default_generators[torch.cuda.current_device()]
+            self.drawn_on = device
+            for optimiser in (self.players.optimiser_d, self.players.optimiser_g):
+                for group in optimiser.param_groups:
+                    group["capturable"] = True
+        names, silence = config.train.augmentations, torch.linspace(-3, -1, config.audio.n_mels)
+        self.augmented = functools.partial(
+            augment, names=names, silence=silence.to(device), generator=self.rng
+        )
+
+    def __call__(self) -> dict[str, torch.Tensor]:
+        """Take the next step. Returns its losses, unless it is captured."""
+        number, self.number = self.number, self.number + 1
+        if self.form != CAPTURED:
+            return self._step(number)
+        has_penalty = number % self.players.train.r1_every == 0
+        if has_penalty not in self.graphs:
+            self.graphs[has_penalty] = self._capture(number)
+        self.graphs[has_penalty].replay()
+        return {}
+
+    def _step(self, number: int) -> dict[str, torch.Tensor]:
+        batch = self.batch
+        with self.drawn_on:
+            if self.noise:
+                z = torch.randn(batch.z.shape, generator=self.rng).to(self.device)
+                batch = batch._replace(z=z)
+            return train_step(self.players, batch, self.augmented, number)
+
+    def _capture(self, number: int) -> torch.cuda.CUDAGraph:
+        """A graph of a step, after WARM_UPS steps that allocate what it keeps."""
+        graph = torch.cuda.CUDAGraph()
+        here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
+        aside.wait_stream(here)
+        with torch.cuda.stream(aside):
+            for _ in range(WARM_UPS):
+                self._step(number)
+        here.wait_stream(aside)
+        with torch.cuda.graph(graph):
+            self._step(number)
+        return graph
+
+
+def made_batch(config: RunConfig, rng: torch.Generator) -> Batch:
+    """A batch of random walks in time, with classes in groups as training draws them."""
+    n, audio = config.train.batch_size, config.audio
+    steps = torch.randn((n, 1, audio.n_mels, audio.n_frames), generator=rng)
+    y = one_hot(torch.arange(n) // 4 % len(CLASSES), len(CLASSES))
+    z = torch.randn((n, config.model.z_dim), generator=rng)
+    return Batch(0.1 * steps.cumsum(3), y, z)
+
+
+def with_train(config: RunConfig, **changes) -> RunConfig:
+    """A configuration with some settings of its training changed."""
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
+
+
+def step_rates(report: DeviceReport) -> None:
+    """Milliseconds of a step and clips a second by preset and batch, as it is and captured."""
+    batches = (4,) if report.tiny else (16, 64, 256)
+    forms = (AS_IT_IS, CAPTURED) if report.on_cuda else (AS_IT_IS,)
+    for preset, batch_size, form in itertools.product(_presets(report), batches, forms):
+        _say_rate(report, preset, batch_size, form)
+
+
+def compiled_rates(report: DeviceReport) -> None:
+    """The same of compiled steps."""
+    for preset, batch_size in (("cpu", 4),) if report.tiny else (("cpu", 16), ("long", 16)):
+        _say_rate(report, preset, batch_size, COMPILED)
+
+
+def inversion_rates(report: DeviceReport) -> None:
+    """Sounds a second: mels drawn, and mels made waveforms, on the CPU and on the device."""
+    for preset in _presets(report):
+        n_sounds, audio = 4 if report.tiny else 64, make_config(preset).audio
+        generator = untrained(preset)
+        labels = torch.arange(n_sounds) % len(CLASSES)
+        z = draw_latents(n_sounds, generator.model.z_dim)
+        drawn_s = report.time(functools.partial(generate_mels, generator, z, labels))
+        mels = generate_mels(generator, z, labels)
+        inverter = MelInverter(audio, network=MagnitudeNet(audio).eval())
+        values = {"preset": preset, "drawn, a second": f"{n_sounds / drawn_s:.0f}"}
+        for device in dict.fromkeys((CPU, report.device)):
+            some = mels[: 4 if device == CPU else n_sounds].to(device)
+            each_s = report.time(functools.partial(inverter, some), rounds=2) / len(some)
+            values[f"inverted on {device.type}, a second"] = f"{1 / each_s:.1f}"
+            values[f"{device.type}, times real time"] = f"{audio.duration_s / each_s:.0f}"
+        report.row(**values)
+
+
+def what_takes_time(report: DeviceReport) -> None:
+    """What a step as it is spends its time on, by the profiler: kernels, or operations of a CPU."""
+    n_steps = 1 if report.tiny else 16
+    for preset in ("cpu",) if report.tiny else ("cpu", "long"):
+        step = MadeStep(make_config(preset), report.device, pick_precision("auto", report.device))
+        report.time(step, rounds=1, calls=n_steps)
+        kinds = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * report.on_cuda
+        with profile(activities=kinds) as profiled:
+            for _ in range(n_steps):
+                step()
+            report.wait()
+        events = profiled.key_averages()
+        if report.on_cuda:  # an operation of the CPU has the time of its kernels, too
+            kernels = (e for e in events if e.self_cpu_time_total == 0)
+            events = [event for event in kernels if not event.is_user_annotation]
+        own_us = {e.key: e.self_device_time_total or e.self_cpu_time_total for e in events}
+        ms, counts = sum(own_us.values()) / 1e3 / n_steps, sum(e.count for e in events) / n_steps
+        report.say(f"### {preset}: {ms:.2f} ms and {counts:.0f} calls a step\n")
+        for event in sorted(events, key=lambda e: -own_us[e.key])[:PROFILED_ROWS]:
+            ms, count = own_us[event.key] / 1e3 / n_steps, event.count / n_steps
+            report.say(f"- {ms:.3f} ms, {count:.0f} calls: {event.key[:80]}")
+
+
+def _presets(report: DeviceReport) -> tuple[str, ...]:
+    return ("cpu",) if report.tiny else tuple(PRESETS)
+
+
+def _say_rate(report: DeviceReport, preset: str, batch_size: int, form: str) -> None:
+    name = f"{preset}, {batch_size} clips, {form}"
+    if report.seconds_left < SECONDS_TO_COMPILE * (form == COMPILED):
+        report.skip(name, "no time is left")
+    else:
+        report.attempt(name, _measure_rate, report, preset, batch_size, form)
+
+
+def _measure_rate(report: DeviceReport, preset: str, batch_size: int, form: str) -> None:
+    config = with_train(make_config(preset), batch_size=batch_size)
+    step = MadeStep(config, report.device, pick_precision("auto", report.device), form)
+    calls = 2 if report.tiny else config.train.r1_every
+    seconds = report.time(step, 1 if report.tiny else 4, calls)
+    peak = torch.cuda.max_memory_allocated() / 2**30 if report.on_cuda else 0.0
+    report.row(
+        **{
+            "preset": preset,
+            "clips a step": str(batch_size),
+            "form": form,
+            "a step, ms": f"{1e3 * seconds:.2f}",
+            "clips a second": f"{batch_size / seconds:.0f}",
+            "GPU memory, GiB": f"{peak:.2f}",
+        }
+    )
