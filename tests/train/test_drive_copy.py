@@ -503,7 +503,7 @@ def test_a_machine_lost_at_any_moment_of_sending_loses_nothing_that_was_sent(dri
         assert step >= sent and generator_step >= sent
         assert steps[:step] == list(range(1, step + 1))
         last = step
-    assert last > 30
+    assert last >= 30  # each machine sent at least once
 
 
 def test_a_run_goes_on_from_the_drive_as_if_it_had_never_moved(drive, dataset, tiny_run, tmp_path):
