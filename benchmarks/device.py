@@ -90,7 +90,7 @@ def training_resumes(report: DeviceReport) -> None:
     device, low = report.device, "fp16" if report.on_cuda else "bf16"
 
     def train_to(name: str, step: int, clips, device: torch.device, precision: str) -> None:
-        watch = Watch(config, clips, folder, report.bench.evaluator)
+        watch = Watch(config, clips, folder, report.bench.evaluator, device=device)
         given = (clips, config, folder, device, Limits(steps=step), often, precision, watch)
         report.check(name, train_gan(*given, compiled=False).step == step)
 
@@ -127,7 +127,7 @@ def _train(name: str, report: DeviceReport, batch_size: int) -> None:
     config, evaluator = with_train(config, batch_size=batch_size), bench.evaluator
     with tempfile.TemporaryDirectory() as path:
         folder, precision = Path(path), pick_precision("auto", report.device)
-        watch = Watch(config, dataset, folder, evaluator)
+        watch = Watch(config, dataset, folder, evaluator, device=report.device)
         intervals = Intervals(10, minutes / 6)
         given = (dataset, config, folder, report.device, Limits(minutes), intervals, precision)
         result = train_gan(*given, watch, compiled=False)

@@ -11,10 +11,10 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.device_report import DeviceReport
 from benchmarks.generation import CLASSES, untrained
 from helpers.config import PRESETS, RunConfig, make_config
-from helpers.device import pick_precision
-from helpers.gan.augment import augment
+from helpers.device import copy_to, pick_precision
+from helpers.gan.augment import Augmenter
 from helpers.gan.generate import draw_latents, generate_mels
-from helpers.gan.players import Batch, Players, train_step
+from helpers.gan.players import Batch, Players, n_augmented, train_step
 from helpers.labels import one_hot
 from helpers.sound.inversion import MelInverter
 from helpers.sound.magnitudes import MagnitudeNet
@@ -49,9 +49,7 @@ class MadeStep:
                 for group in optimiser.param_groups:
                     group["capturable"] = True
         names, silence = config.train.augmentations, torch.linspace(-3, -1, config.audio.n_mels)
-        self.augmented = functools.partial(
-            augment, names=names, silence=silence.to(device), generator=self.rng
-        )
+        self.augmented = Augmenter(names, silence, self.rng, device)
 
     def __call__(self) -> dict[str, torch.Tensor]:
         """Take the next step. Returns its losses, unless it is captured."""
@@ -68,8 +66,9 @@ class MadeStep:
         batch = self.batch
         with self.drawn_on:
             if self.noise:
-                z = torch.randn(batch.z.shape, generator=self.rng).to(self.device)
-                batch = batch._replace(z=z)
+                z = torch.randn(batch.z.shape, generator=self.rng)
+                batch = batch._replace(z=copy_to(z, self.device))
+            self.augmented.draw(n_augmented(self.players.train, number), len(batch.y))
             return train_step(self.players, batch, self.augmented, number)
 
     def _capture(self, number: int) -> torch.cuda.CUDAGraph:

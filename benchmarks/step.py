@@ -1,7 +1,6 @@
 """One training step beside a plain loop of the same networks, losses and batch."""
 
 import argparse
-import functools
 import statistics
 import sys
 import tempfile
@@ -17,17 +16,18 @@ from benchmarks.template import Loop
 from helpers.config import PRESETS, RECIPES
 from helpers.data.dataset import draw_items
 from helpers.device import describe, pick_device, pick_precision
-from helpers.gan.augment import augment
+from helpers.gan.augment import Augmenter
 from helpers.gan.players import (
     PRECISIONS,
     Players,
     can_compile,
+    n_augmented,
     update_average,
     update_discriminator,
     update_generator,
 )
 from helpers.show.fixed_batch import FixedBatchView
-from helpers.train.loop import train_gan
+from helpers.train.loop import draw_batch, train_gan
 from helpers.train.schedule import Intervals, Limits
 from helpers.train.watch import Watch
 
@@ -74,6 +74,8 @@ class Measured:
             self.dataset.normaliser.silence(),
             0,
         )
+        names = self.config.train.augmentations
+        self.augmented = Augmenter(names, self.silence, self.rng, device)
         self.clock = dict.fromkeys(
             ("data", "generator makes", "D", "G", "optimisers", "average"), 0.0
         )
@@ -82,20 +84,14 @@ class Measured:
         """One step as training does it."""
         train, players = self.config.train, self.players
         with self._time("data"):
-            items = draw_items(self.dataset, train, self.step, self.rng)
-            real, y = (part.to(self.device) for part in self.dataset.batch(items))
-            z = torch.randn((len(items), self.config.model.z_dim), generator=self.rng).to(
-                self.device
-            )
-        shown = functools.partial(
-            augment, names=train.augmentations, silence=self.silence, generator=self.rng
-        )
+            batch = draw_batch(self.dataset, self.config, self.step, self.rng, self.device)
+            self.augmented.draw(n_augmented(train, self.step), len(batch.y))
         with self._time("generator makes"):
-            made = players.make(z, y)
+            made = players.make(batch.z, batch.y)
         with self._time("D"):
-            update_discriminator(players, real, made, y, shown, self.step)
+            update_discriminator(players, batch.real, made, batch.y, self.augmented, self.step)
         with self._time("G"):
-            update_generator(players, made, y, shown)
+            update_generator(players, made, batch.y, self.augmented)
         with self._time("average"):
             if train.ema_half_life_images:
                 update_average(players.average, players.generator, 0.99)
