@@ -133,6 +133,8 @@ def _take_steps(
                 return "NaN"
             if "save" in due:
                 saver.save(schedule)
+            elif "note" in due:
+                saver.note(schedule)
             if "look" in due:
                 looks.start(schedule)
             stopped_by = "you" if "stop" in due else schedule.limit_reached()

@@ -34,6 +34,7 @@ from helpers.train.side_thread import SideThread
 
 CHECKPOINT = "the run's checkpoint"
 SAMPLES = "the run's samples"
+METRICS = "the run's metrics"
 DRIVE = "the run's copy on Drive"
 USUAL_COMPILING = "this usually takes half a minute to a minute and a half"
 LOSS_NAMES = ("loss_d", "loss_g", "loss_class", "r1")
@@ -77,7 +78,7 @@ class Saver:
     ):
         self.files, self.config, self.send = files, config, send
         self.players, self.rng, self.thread = players, rng, thread
-        self.losses: list[dict[str, Tensor]] = []  # of the steps since the last checkpoint
+        self.losses: list[dict[str, Tensor]] = []  # of the steps since the last line of metrics
         self.trouble = DiskTrouble()
         self.compiling_s: float | None = None  # how long compiling took, when it was last done
         self.compiled = False  # whether that is to be written with the next checkpoint
@@ -142,6 +143,13 @@ class Saver:
             tensors = self.players.tensors() | {"rng": self.rng.get_state()}
             self.thread.start(self._write, Checkpoint(schedule.step, tensors, note), line)
 
+    def note(self, schedule: Schedule) -> None:
+        """Write a line of metrics beside training; it counts once a checkpoint follows."""
+        line = self._loss_line(schedule)
+        self.losses.clear()
+        if is_first():
+            self.thread.start(self._append, line)
+
     def save_end(self, schedule: Schedule) -> None:
         """Save the last step, unless it is saved, and once more where writing has failed."""
         if schedule.saved_step != schedule.step:
@@ -157,7 +165,7 @@ class Saver:
             self.thread.start(self._send)
             self.thread.finish()
         for what, error in self.trouble.failing.items():
-            if what != SAMPLES:
+            if what not in (SAMPLES, METRICS):
                 warnings.warn(
                     f"the end of this training is not in {what} ({error}). The run is in "
                     f"{self.files.root}. When there is room and the disk or Drive is there, run "
@@ -165,6 +173,10 @@ class Saver:
                     TrainingWarning,
                     stacklevel=4,
                 )
+
+    def _append(self, line: dict) -> None:
+        with self.trouble.outlived(METRICS):
+            append_metrics(self.files.metrics, line)
 
     def _write(self, checkpoint: Checkpoint, line: dict | None) -> None:
         with self.trouble.outlived(CHECKPOINT):
@@ -179,7 +191,7 @@ class Saver:
                 self.send()
 
     def _loss_line(self, schedule: Schedule) -> dict:
-        """A line of metrics: the mean of each loss since the last checkpoint."""
+        """A line of metrics: the mean of each loss since the last line."""
         epoch = round(schedule.step / schedule.per_epoch, 2)
         line = {"kind": "training", "step": schedule.step, "epoch": epoch}
         means = {}

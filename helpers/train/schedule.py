@@ -9,6 +9,8 @@ from helpers.progress import n_cores, progress_bar, say
 
 STEPS_BETWEEN_READINGS = 20  # to read a loss is to wait for the device
 MINUTES_WORTH_COMPILING, STEPS_WORTH_COMPILING = 3, 1000
+SECONDS_BETWEEN_NOTES = 10  # of the losses, for their curve
+SECONDS_BEFORE_FORECAST = 5
 LOOKING_SHARE = 0.1  # of the processor's time may go into looks: costly ones come less often
 
 
@@ -53,11 +55,14 @@ class Schedule:
         self.step, self.seconds = step, seconds
         self.started = time.monotonic() - seconds
         self.saved_step, self.saved_at = step, seconds
+        self.noted_at = seconds
         self.looked_step, self.looked_at = step, None
+        self.first: tuple[int, float] | None = None  # step and seconds, when the first step ended
+        self.said_forecast = False
         self.said_seldom = False
 
     def after_step(self, stop_pressed: bool, look_s: float, looking: bool) -> set[str]:
-        """Count a step. Returns which of "read", "save", "look" and "stop" are due.
+        """Count a step. Returns which of "read", "note", "save", "look" and "stop" are due.
 
         look_s: seconds of a core that the last look took; looking: one is going on. With several
         processes the first one decides; to ask it after every step would make all wait.
@@ -68,6 +73,8 @@ class Schedule:
             due |= {"stop"} if stop_pressed else set()
             decided = self._decide(due, look_s, looking)
             self.seconds, due = broadcast_from_first(decided)
+        if due & {"note", "save"}:
+            self.noted_at = self.seconds
         if "save" in due:
             self.saved_step, self.saved_at = self.step, self.seconds
         if "look" in due:
@@ -76,15 +83,31 @@ class Schedule:
 
     def _decide(self, due: set[str], look_s: float, looking: bool) -> tuple[float, set[str]]:
         seconds = time.monotonic() - self.started
-        if self.looked_at is None:
-            self.looked_at = seconds  # after the first step, which may have compiled
+        if self.first is None:  # after the first step, which may have compiled
+            self.first, self.looked_at = (self.step, seconds), seconds
+        self._forecast(seconds)
         if seconds - self.looked_at >= self._pause(look_s) and not looking:
             due = due | {"look"}
-        spacing = self.per_epoch * math.ceil(100 / self.per_epoch)  # epochs, a hundred steps apart
-        epoch_ended = self.step // spacing > self.saved_step // spacing
-        if epoch_ended or seconds - self.saved_at >= 60 * self.intervals.checkpoint:
+        if seconds - self.saved_at >= 60 * self.intervals.checkpoint:
             due = due | {"save"}
+        elif seconds - self.noted_at >= SECONDS_BETWEEN_NOTES:
+            due = due | {"note"}
         return seconds, due
+
+    def _forecast(self, seconds: float) -> None:
+        """Say once how long a step takes, and so how much training there will be."""
+        step, at = self.first
+        if self.said_forecast or seconds - at < SECONDS_BEFORE_FORECAST or not is_first():
+            return
+        self.said_forecast = True
+        step_s = (seconds - at) / (self.step - step)
+        by_time = (60 * self.limits.minutes - seconds) / step_s if self.limits.minutes else math.inf
+        by_steps = self.limits.total_steps(self.per_epoch) - self.step
+        left = max(0, min(by_time, by_steps))
+        say(
+            f"a step takes {1000 * step_s:.0f} ms: {left:.0f} more in {left * step_s / 60:.1f} "
+            f"minutes, which see every clip {left / self.per_epoch:.1f} times"
+        )
 
     def _pause(self, look_s: float) -> float:
         """Seconds from one look to the next. Says once that they come seldom, if they do."""

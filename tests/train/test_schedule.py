@@ -40,13 +40,14 @@ def test_looks_come_at_their_interval_however_long_they_wait_for_a_core(clock, c
     found = looks(clock, look_s=5.0, wall_s=50.0)
     assert found[0] == STEP_S + 60 and pauses(found) == {60}
     assert pauses(looks(clock, look_s=5.0, wall_s=90.0)) == {90}  # never two at once
-    assert capsys.readouterr().out == ""
+    assert "a look" not in capsys.readouterr().out
 
 
 def test_looks_that_cost_more_than_their_share_come_less_often_and_it_is_said_once(clock, capsys):
     found = looks(clock, look_s=50.0, wall_s=30.0)
     assert pauses(found[1:]) == {250}  # 50 s are a tenth of two cores' 250 s
-    assert capsys.readouterr().out == (
+    told = capsys.readouterr().out.splitlines(keepends=True)
+    assert "".join(line for line in told if line.startswith("a look")) == (
         "a look at the fixed batch takes 50 s of a core: one comes every 4.2 minutes instead of "
         "every 1\n"
     )
@@ -60,3 +61,28 @@ def test_a_look_costs_what_it_computes_not_what_it_waits(monkeypatch):
     monkeypatch.setattr(looks, "_prepare", lambda *_: None)
     looks._look(1, 0.1, None)
     assert looks.seconds == 5.0
+
+
+def test_checkpoints_come_by_time_alone_and_losses_are_noted_between(clock):
+    plan = Schedule(Limits(minutes=60), Intervals(1.0, 1e6), 1, 0, 0.0)
+    found = []
+    for _ in range(13):
+        clock[0] += STEP_S
+        found.append(sorted(plan.after_step(False, 0.0, False) & {"save", "note"}))
+    assert found == ([["note"]] * 5 + [["save"]]) * 2 + [["note"]]
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        (Limits(minutes=10), "58 more in 9.7 minutes, which see every clip 14.5 times"),
+        (Limits(steps=32), "30 more in 5.0 minutes, which see every clip 7.5 times"),
+        (Limits(minutes=10, epochs=3), "10 more in 1.7 minutes, which see every clip 2.5 times"),
+    ],
+)
+def test_the_length_of_training_is_forecast_once(clock, capsys, limits, expected):
+    plan = Schedule(limits, Intervals(1e6, 1e6), 4, 0, 0.0)
+    for _ in range(5):
+        clock[0] += STEP_S
+        plan.after_step(False, 0.0, False)
+    assert capsys.readouterr().out == f"a step takes 10000 ms: {expected}\n"
