@@ -1,6 +1,5 @@
 """The parts of `benchmarks.device` that measure: a step in three forms, sounds a second."""
 
-import contextlib
 import dataclasses
 import functools
 import itertools
@@ -13,6 +12,7 @@ from benchmarks.generation import CLASSES, untrained
 from helpers.config import PRESETS, RunConfig, make_config
 from helpers.device import copy_to, pick_precision
 from helpers.gan.augment import Augmenter
+from helpers.gan.captured import CapturedStep
 from helpers.gan.generate import draw_latents, generate_mels
 from helpers.gan.players import Batch, Players, n_augmented, train_step
 from helpers.labels import one_hot
@@ -20,7 +20,6 @@ from helpers.sound.inversion import MelInverter
 from helpers.sound.magnitudes import MagnitudeNet
 
 CPU = torch.device("cpu")
-WARM_UPS = 3  # steps before one is captured
 SECONDS_TO_COMPILE = 75
 PROFILED_ROWS = 12
 AS_IT_IS, CAPTURED, COMPILED = ("as it is", "captured", "compiled")
@@ -29,8 +28,7 @@ AS_IT_IS, CAPTURED, COMPILED = ("as it is", "captured", "compiled")
 class MadeStep:
     """A training step on a batch of made clips, called again and again, in one of three forms.
 
-    As it is and compiled, noise and augmentation are drawn on the CPU, as training draws them: the
-    same on every device. Captured, a CUDA graph repeats the step, and they are drawn on the device.
+    Noise and augmentation are drawn on the CPU, as training draws them: the same on every device.
     noise: whether it is drawn anew for each step.
     """
 
@@ -38,51 +36,22 @@ class MadeStep:
         self, config: RunConfig, device: torch.device, precision: str, form=AS_IT_IS, noise=True
     ):
         self.players = Players(config, len(CLASSES), device, precision, form == COMPILED)
-        self.device, self.form, self.noise, self.number = device, form, noise, 0
-        self.graphs: dict[bool, torch.cuda.CUDAGraph] = {}  # by whether a step has the penalty
-        self.rng, self.drawn_on = torch.Generator().manual_seed(0), contextlib.nullcontext()
+        self.take_step = CapturedStep() if form == CAPTURED else train_step
+        self.device, self.noise, self.number = device, noise, 0
+        self.rng = torch.Generator().manual_seed(0)
         self.batch = Batch(*(part.to(device) for part in made_batch(config, self.rng)))
-        if form == CAPTURED:
-            self.rng = torch.cuda.default_generators[torch.cuda.current_device()]
-            self.drawn_on = device
-            for optimiser in (self.players.optimiser_d, self.players.optimiser_g):
-                for group in optimiser.param_groups:
-                    group["capturable"] = True
         names, silence = config.train.augmentations, torch.linspace(-3, -1, config.audio.n_mels)
         self.augmented = Augmenter(names, silence, self.rng, device)
 
     def __call__(self) -> dict[str, torch.Tensor]:
-        """Take the next step. Returns its losses, unless it is captured."""
-        number, self.number = self.number, self.number + 1
-        if self.form != CAPTURED:
-            return self._step(number)
-        has_penalty = number % self.players.train.r1_every == 0
-        if has_penalty not in self.graphs:
-            self.graphs[has_penalty] = self._capture(number)
-        self.graphs[has_penalty].replay()
-        return {}
-
-    def _step(self, number: int) -> dict[str, torch.Tensor]:
-        batch = self.batch
-        with self.drawn_on:
-            if self.noise:
-                z = torch.randn(batch.z.shape, generator=self.rng)
-                batch = batch._replace(z=copy_to(z, self.device))
-            self.augmented.draw(n_augmented(self.players.train, number), len(batch.y))
-            return train_step(self.players, batch, self.augmented, number)
-
-    def _capture(self, number: int) -> torch.cuda.CUDAGraph:
-        """A graph of a step, after WARM_UPS steps that allocate what it keeps."""
-        graph = torch.cuda.CUDAGraph()
-        here, aside = torch.cuda.current_stream(), torch.cuda.Stream()
-        aside.wait_stream(here)
-        with torch.cuda.stream(aside):
-            for _ in range(WARM_UPS):
-                self._step(number)
-        here.wait_stream(aside)
-        with torch.cuda.graph(graph):
-            self._step(number)
-        return graph
+        """Take the next step. Returns its losses."""
+        number, batch = self.number, self.batch
+        self.number += 1
+        if self.noise:
+            z = torch.randn(batch.z.shape, generator=self.rng)
+            batch = batch._replace(z=copy_to(z, self.device))
+        self.augmented.draw(n_augmented(self.players.train, number), len(batch.y))
+        return self.take_step(self.players, batch, self.augmented, number)
 
 
 def made_batch(config: RunConfig, rng: torch.Generator) -> Batch:

@@ -204,7 +204,7 @@ def stalls(bench: Bench, minutes: float) -> str:
             Intervals(0.25, 0.25),
             precision,
             watch,
-            compiled=True,
+            compiled=device.type == "cpu" and can_compile(),
         )
     steps = [
         later - earlier for earlier, later in zip(times[20:], times[21:], strict=False)

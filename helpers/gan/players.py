@@ -92,15 +92,20 @@ class Players:
 
     def tensors(self) -> dict[str, Tensor]:
         """Copies of everything that the next step depends on, by name."""
+        found = self.tensors_in_place()
+        scaler = {name: torch.tensor(value) for name, value in self.scaler.state_dict().items()}
+        found |= with_prefix("scaler", scaler)
+        return {name: value.detach().clone() for name, value in found.items()}
+
+    def tensors_in_place(self) -> dict[str, Tensor]:
+        """The weights and the optimisers' averages themselves, by name."""
         found = {}
         for name in NETWORKS:
             found |= with_prefix(name, getattr(self, name).state_dict())
         for name in OPTIMISERS:
             for index, averages in getattr(self, name).state_dict()["state"].items():
                 found |= with_prefix(f"{name}.{index}", averages)
-        scaler = {name: torch.tensor(value) for name, value in self.scaler.state_dict().items()}
-        found |= with_prefix("scaler", scaler)
-        return {name: value.detach().clone() for name, value in found.items()}
+        return found
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Go on from what `tensors` gave; ValueError or RuntimeError if it is of other networks."""
@@ -121,16 +126,28 @@ def train_step(
     `augmented` changes real and made clips (B, 1, H, W) alike before the discriminator sees them.
     `step` counts from 0. Returns the losses as scalars on the device, without waiting for it.
     """
-    train = players.train
+    losses = update_players(players, batch, augmented, step)
+    follow_generator(players, step)
+    return losses
+
+
+def update_players(
+    players: Players, batch: Batch, augmented: Callable[[Tensor], Tensor], step: int
+) -> dict[str, Tensor]:
+    """`train_step` without the generator's average."""
     players.generator.train()
     made = players.make(batch.z, batch.y)
     losses = update_discriminator(players, batch.real, made, batch.y, augmented, step)
-    losses |= update_generator(players, made, batch.y, augmented)
+    return losses | update_generator(players, made, batch.y, augmented)
+
+
+def follow_generator(players: Players, step: int) -> None:
+    """Move the generator's average, if one is kept: the more slowly, the longer it was trained."""
+    train = players.train
     if train.ema_half_life_images:
         images = (step + 1) * train.batch_size
         half_life = min(train.ema_half_life_images, AVERAGE_RAMP * images)
         update_average(players.average, players.generator, 0.5 ** (train.batch_size / half_life))
-    return losses
 
 
 def update_discriminator(

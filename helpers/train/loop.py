@@ -17,6 +17,7 @@ from helpers.data.dataset import TrainAudioSpectrogramDataset, draw_items, steps
 from helpers.device import copy_to
 from helpers.files import RunFiles
 from helpers.gan.augment import Augmenter
+from helpers.gan.captured import CapturedStep
 from helpers.gan.players import (
     Batch,
     Players,
@@ -112,6 +113,7 @@ def _take_steps(
     """Train until a limit is reached, and return what ended it."""
     silence = dataset.normaliser.silence()
     augmented = Augmenter(config.train.augmentations, silence, rng, device)
+    take_step = CapturedStep() if device.type == "cuda" and n_processes() == 1 else train_step
     first_step = saver.told_of_compiling() if players.compiled else contextlib.nullcontext()
     stopped_by = schedule.limit_reached()
     alone_on_cpu = device.type == "cpu" and n_processes() == 1
@@ -122,7 +124,7 @@ def _take_steps(
             batch = draw_batch(dataset, config, schedule.step, rng, device)
             augmented.draw(n_augmented(config.train, schedule.step), len(batch.y))
             with first_step:
-                losses = train_step(players, batch, augmented, schedule.step)
+                losses = take_step(players, batch, augmented, schedule.step)
             first_step = contextlib.nullcontext()
             saver.losses.append(losses)
             threads.follow()
