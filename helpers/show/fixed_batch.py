@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from helpers.config import MAX_NAME_BYTES, AudioConfig, digest_of
-from helpers.show.plots import renew_grid, save_figure, spectrogram_grid
+from helpers.show.plots import MOST_PANELS, renew_grid, save_figure, spectrogram_grid
 from helpers.sound.audio_files import write_wav
 
 SHOWN_PER_CLASS = 4
@@ -33,7 +33,8 @@ class FixedBatchView:
         notebook it is only written.
         """
         mels = log_mels.unflatten(0, (len(self.classes), -1))  # (classes, sounds of each, ...)
-        mels = mels[:, :SHOWN_PER_CLASS].flatten(0, 1)
+        per_class = max(1, min(SHOWN_PER_CLASS, MOST_PANELS // len(self.classes)))
+        mels = mels[:, :per_class].flatten(0, 1)
         if self.figure is None:
             titles = [name for name in self.classes for _ in range(len(mels) // len(self.classes))]
             figure = spectrogram_grid(mels, self.audio, titles, COLUMNS, title)

@@ -15,6 +15,7 @@ from helpers.config import AudioConfig
 from helpers.sound.audio_files import level_db
 from helpers.sound.mel import mel_filterbank
 
+MOST_PANELS = 24  # of a figure
 SHOWN_RANGE_DB = 80
 MAX_DIFFERENCE_DB = 10
 HERTZ_TICKS = (100, 300, 1_000, 3_000, 10_000)
@@ -32,9 +33,14 @@ def spectrogram_grid(
 ) -> Figure:
     """Log-mels (N, n_mels, n_frames) side by side, with one range of decibels; titles: up to N.
 
+    Of more than MOST_PANELS, as many are shown, chosen evenly, and the title says so.
+
     >>> figure = spectrogram_grid(log_mels, audio, ["dog", "rain"], title="of each class one")
     """
-    decibels = _to_db(log_mels, audio)
+    shown = _shown_of(len(log_mels))
+    decibels = _to_db(log_mels[shown], audio)
+    titles = [titles[index] for index in shown if index < len(titles)]
+    title = _with_number(title, len(log_mels))
     return _grid(decibels, audio, titles, n_columns, title, _shown_range(decibels))
 
 
@@ -43,12 +49,12 @@ def renew_grid(figure: Figure, log_mels, audio: AudioConfig, title: str) -> None
 
     It keeps its layout, which takes two thirds of the time of a new figure.
     """
-    decibels = _to_db(log_mels, audio)
+    decibels = _to_db(log_mels[_shown_of(len(log_mels))], audio)
     figure.set_layout_engine("none")
     images = [image for axis in figure.axes for image in axis.images]
     for image, picture in zip(images, decibels, strict=True):
         image.set(data=picture, clim=_shown_range(decibels))
-    figure.suptitle(printable(title), parse_math=False)
+    figure.suptitle(printable(_with_number(title, len(log_mels))), parse_math=False)
 
 
 def difference_grid(copies, original, audio: AudioConfig, titles: Sequence[str]) -> Figure:
@@ -157,6 +163,15 @@ def _subplots(*shape: int, **options) -> tuple[Figure, plt.Axes | np.ndarray]:
     figure, axes = plt.subplots(*shape, layout="constrained", **options)
     plt.close(figure)
     return figure, axes
+
+
+def _shown_of(n: int) -> np.ndarray:
+    """The indices of at most MOST_PANELS of n pictures, evenly."""
+    return np.linspace(0, n - 1, min(n, MOST_PANELS)).round().astype(int)
+
+
+def _with_number(title: str, n: int) -> str:
+    return title if n <= MOST_PANELS else f"{title} ({MOST_PANELS} of {n})".strip()
 
 
 def _grid(decibels, audio: AudioConfig, titles, n_columns: int, title: str, *colours) -> Figure:

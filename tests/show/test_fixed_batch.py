@@ -70,6 +70,16 @@ def test_four_sounds_of_each_class_are_drawn(tiny_audio, tmp_path, notebook):
     assert view.figure.get_suptitle() == "step 7"
 
 
+def test_of_many_classes_fewer_sounds_are_drawn(tiny_audio, tmp_path, notebook):
+    mels, waveforms = batch(tiny_audio)
+    classes = [str(number) for number in range(9)]
+    mels, waveforms = (x[:1].repeat(9 * 4, *[1] * (x.dim() - 1)) for x in (mels, waveforms))
+    view = FixedBatchView(classes, tiny_audio)
+    view(mels, waveforms, "step 7", tmp_path)
+    titles = [axis.get_title() for axis in view.figure.axes if axis.get_title()]
+    assert titles == [name for name in classes for _ in range(2)]
+
+
 def test_the_picture_is_shown_once_and_then_replaced(tiny_audio, tmp_path, notebook):
     view = FixedBatchView(CLASSES, tiny_audio)
     for step in range(3):

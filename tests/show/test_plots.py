@@ -11,6 +11,7 @@ from helpers.show.plots import (
     loss_curves,
     printable,
     progress_curves,
+    renew_grid,
     spectrogram_grid,
     table,
     waveform_and_mel,
@@ -36,6 +37,17 @@ def test_spectrograms_share_one_range_of_decibels(tiny_audio):
         "3000",
     ]
     assert not figure.axes[3].axison
+
+
+def test_of_many_spectrograms_a_few_are_shown_evenly_and_it_is_said(tiny_audio):
+    levels = np.linspace(-6, -1, 200)[:, None, None]
+    many = np.broadcast_to(levels, (200, tiny_audio.n_mels, tiny_audio.n_frames))
+    figure = spectrogram_grid(many, tiny_audio, [str(n) for n in range(200)], title="classes")
+    assert figure.get_suptitle() == "classes (24 of 200)" and len(images(figure)) == 24
+    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    assert titles == [str(round(n * 199 / 23)) for n in range(24)]
+    renew_grid(figure, -many, tiny_audio, "again")
+    assert figure.get_suptitle() == "again (24 of 200)"
 
 
 def test_no_spectrogram_is_an_empty_figure(tiny_audio):
