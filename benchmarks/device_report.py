@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 
 from benchmarks.common import Bench, markdown_table, take_turns
-from helpers.data.sources import KIT, open_source
+from helpers.data.source_names import KIT
+from helpers.data.sources import open_source
 from helpers.files import PROJECT
 
 TINY_KIT = 200  # clips

@@ -18,6 +18,7 @@ from helpers.data.archives import SourceError, extract
 BY_CLASS = "by_class"  # the folder of the class folders
 CHUNK_BYTES = 1 << 20
 TIMEOUT_S = 30
+MOST_BYTES = 20 * 10**9  # of a download
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class KnownDataset:
     """
 
     url: str
-    known_hash: str  # "algorithm:digits", as pooch reads it
+    known_hash: str | None  # "algorithm:digits", as pooch reads it; None: any content will do
     file_name: str
     holdout: str = ""  # glob of the names of the data set's own test files
     class_pattern: str = ""
@@ -92,6 +93,8 @@ def download(dataset: KnownDataset, work_dir: Path, progress: Callable | None = 
             dataset.url, dataset.known_hash, dataset.file_name, work_dir, downloader=receive
         )
         return Path(path)
+    except SourceError:
+        raise
     except OSError as error:  # of the disk, or of requests, whose errors are OSErrors
         is_too_long = isinstance(error, requests.HTTPError) and error.response.status_code == 416
         if not (continues and is_too_long):
@@ -145,6 +148,11 @@ def _receive(url: str, path: str, _, part: Path, progress: Callable | None) -> N
 
     def begin(reply: requests.Response, **_) -> None:
         bar.total = int(reply.headers.get("Content-Length", 0)) or None
+        if (bar.total or 0) > MOST_BYTES:
+            raise SourceError(
+                f"{url} has {bar.total / 1e9:.0f} GB, more than the {MOST_BYTES / 1e9:.0f} GB that "
+                "are downloaded: get it yourself and give its path as the source"
+            )
         if reply.status_code == 200:
             out.truncate(0)  # the server sends the file from its beginning
 

@@ -3,21 +3,22 @@
 import os
 import shutil
 import time
+import urllib.parse
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from helpers.config import digest_of
 from helpers.data.archives import SourceError, archive_stem, extract_archive
 from helpers.data.drum_kit import make_kit
-from helpers.data.known_datasets import KNOWN_DATASETS, fetch
+from helpers.data.known_datasets import KNOWN_DATASETS, KnownDataset, download, fetch
 from helpers.data.layouts import find_classes, recognise_holdout
+from helpers.data.source_names import KIT, understand_source
 from helpers.files import one_at_a_time
 from helpers.progress import tracked
 
-KIT = "kit"
 KIT_SEED = 0  # never that of a training: runs of several seeds must learn from the same sounds
 COPY_THREADS = 8  # a copy from Google Drive mostly waits for the answer to its request
 COPY_RETRIES = 2
@@ -47,14 +48,15 @@ def open_source(
 ) -> Source:
     """Bring recordings to the local disk: below work_dir, or a folder stays where it is.
 
-    source: "kit" (kit_clips drum sounds, always the same), a known data set, or the path
-    of a folder or an archive. stage: copy a folder to work_dir, once, because many small reads are
-    slow where it lies. progress makes a bar, as `helpers.progress.progress_bar` does. Raises
-    SourceError if there is no such source, or it holds no class folders with audio.
+    source: "kit" (kit_clips drum sounds, always the same), a known data set, the path of a folder
+    or an archive, or an archive's web address, all as `understand_source` takes them. stage: copy a
+    folder to work_dir, once, because many small reads are slow where it lies. progress makes a bar,
+    as `helpers.progress.progress_bar` does. Raises SourceError if there is no such source, or it
+    holds no class folders with audio.
 
     >>> source = open_source("kit", Path("work"), kit_clips=80)
     """
-    source = os.fspath(source)
+    source = understand_source(os.fspath(source))
     work_dir = Path(os.path.expanduser(work_dir)).resolve()
     if source == KIT:
         target = work_dir / f"kit-{kit_clips}-{KIT_SEED}"
@@ -65,7 +67,7 @@ def open_source(
         target = work_dir / f"{source}-{digest_of(known.url, known.known_hash)[:8]}"
         with one_at_a_time(target):
             return Source(source, fetch(known, target, progress), known.holdout)
-    path = _existing_path(source)
+    path = _downloaded(source, work_dir, progress) if "://" in source else _existing_path(source)
     is_folder = path.is_dir()
     folder, files = find_classes(path if is_folder else extract_archive(path, work_dir, progress))
     holdout = recognise_holdout(file.name for file in files)
@@ -74,6 +76,14 @@ def open_source(
         with one_at_a_time(target):
             folder = _stage(folder, files, target, progress)
     return Source(path.name if is_folder else archive_stem(path), folder, holdout)
+
+
+def _downloaded(address: str, work_dir: Path, progress: Callable | None) -> Path:
+    """The archive at a web address, in a folder of its own below work_dir, downloaded once."""
+    name = PurePosixPath(urllib.parse.unquote(urllib.parse.urlsplit(address).path)).name
+    folder = work_dir / f"downloaded-{digest_of(address)[:8]}"
+    with one_at_a_time(folder):
+        return download(KnownDataset(address, None, name), folder, progress)
 
 
 def _existing_path(source: str) -> Path:

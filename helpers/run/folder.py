@@ -8,7 +8,7 @@ from pathlib import Path
 
 from helpers.config import ConfigError, RunConfig, digest_of
 from helpers.data.known_datasets import KNOWN_DATASETS
-from helpers.data.sources import KIT
+from helpers.data.source_names import KIT, understand_source
 from helpers.files import PROJECT, RunFiles, names_in, read_if_there, write_atomically
 from helpers.run import colab
 from helpers.run.colab import RunError, mount_drive, require_drive
@@ -230,8 +230,10 @@ def resolve_source(data_source: str) -> tuple[str, bool]:
     """The absolute form of a data source, and whether it must be copied because it is on Drive.
 
     A relative path that does not exist here is looked for in the project's folder, then in Drive.
+    Raises SourceError for what `understand_source` refuses.
     """
-    if data_source in (KIT, *KNOWN_DATASETS):
+    data_source = understand_source(data_source)
+    if data_source in (KIT, *KNOWN_DATASETS) or "://" in data_source:
         return data_source, False
     for base in (Path.cwd(), PROJECT, colab.DRIVE / "MyDrive"):
         candidate = base / Path(data_source).expanduser()

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-from making import relative
+from making import make_sounds, relative, zip_folder
 from tqdm import tqdm
 
 from helpers.data import known_datasets as downloads
@@ -259,3 +259,29 @@ def test_digests_have_the_length_of_their_algorithm():
             re.fullmatch("[0-9a-f]+", digits)
             and len(digits) == 2 * hashlib.new(algorithm).digest_size
         )
+
+
+def test_an_archive_at_any_address_is_downloaded_once_and_goes_on_where_it_was_cut(
+    server, tmp_path
+):
+    make_sounds(tmp_path / "set", "dog/1.wav", "rain/1.wav")
+    (tmp_path / "set" / "dog" / "notes.bin").write_bytes(DATA)
+    server.data = zip_folder(tmp_path / "set", tmp_path / "set.zip").read_bytes()
+    address = f"{server.url.removesuffix('data.bin')}my%20sounds.zip?download=1"
+    server.cut_after = 2_000_000
+    with pytest.raises(SourceError, match="broke off.*Run again to continue"):
+        open_source(address, tmp_path / "work")
+    server.cut_after = None
+    for _ in range(2):
+        source = open_source(f' "{address}"\n', tmp_path / "work")
+        assert source.name == "my sounds"
+        assert sorted(path.name for path in source.folder.iterdir()) == ["dog", "rain"]
+    first, then = server.ranges
+    assert first is None and then.startswith("bytes=1")
+
+
+def test_a_download_that_is_too_large_is_refused_before_it_begins(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "MOST_BYTES", 10**6)
+    with pytest.raises(SourceError, match="data.bin has 0 GB, more than .* get it yourself"):
+        download(dataset_at(server, known_hash=None), tmp_path)
+    assert not (tmp_path / "data.bin").exists()
