@@ -168,7 +168,8 @@ class DataConfig:
     source: str = "kit"
     kit_clips: int = 2_000  # how many the built-in kit makes
     stage: bool = False  # copy the recordings to the local disk first, as from a mounted drive
-    slice_long: bool = False  # cut a long recording into several clips; else keep its beginning
+    slice_long: bool = False  # cut a long recording into several clips; else keep one
+    from_onset: bool = True  # the one that begins with the sound; else the recording's beginning
     silence_db: float = -60.0  # RMS below this, of full scale, is silence
     min_duration_s: float = 0.05
     max_clips_per_class: int = 0  # 0: all

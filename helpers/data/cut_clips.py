@@ -13,12 +13,14 @@ class ClipCutter:
 
     With `every`, clips are cut from the whole recording and silence is left out: a clip starts at
     the first window (an eighth of a clip) after the clip before whose level exceeds silence_db, in
-    decibels of full scale, if half a clip is left. Without `every`, or if the recording is silent
-    or no longer than a clip, there is one clip, at its beginning. Only a few clips are in memory.
+    decibels of full scale, if half a clip is left. Without, there is one clip: with `from_onset` it
+    starts at the first such window, else at the recording's beginning. A recording that is silent
+    or no longer than a clip is one clip as it is. Only a few clips are in memory.
     """
 
-    def __init__(self, clip_samples: int, silence_db: float, every: bool):
+    def __init__(self, clip_samples: int, silence_db: float, every: bool, from_onset: bool = True):
         self.clip_samples, self.silence_db, self.every = clip_samples, silence_db, every
+        self.finds = every or from_onset
         self.window = max(1, clip_samples // 8)
         self.n_samples = 0  # of the recording so far
         self.loudest_db = SILENT_DB  # of the recording so far
@@ -60,9 +62,10 @@ class ClipCutter:
         for index, level in enumerate(window_levels_db(unmeasured, self.window)):
             start = self.measured_to + index * self.window
             self.loudest_db = max(self.loudest_db, float(level))
-            if self.every and level > self.silence_db and start >= self.free_from:
+            if self.finds and level > self.silence_db and start >= self.free_from:
                 self.starts.append(start)
                 self.free_from = start + self.clip_samples
+                self.finds = self.every
         self.measured_to = end
 
     def _next_clip(self) -> tuple[int, np.ndarray]:

@@ -136,7 +136,7 @@ def _read_file(
     audio, starts = mels.audio, []
     if row.status:
         return row, starts
-    cutter = ClipCutter(audio.clip_samples, data.silence_db, data.slice_long)
+    cutter = ClipCutter(audio.clip_samples, data.silence_db, data.slice_long, data.from_onset)
     try:
         info, blocks = stream_audio(folder / row.path, audio.sample_rate)
         for start, clip in cutter.cut(blocks):
@@ -155,17 +155,20 @@ def _read_file(
         return row._replace(status="too short", why=f"under {data.min_duration_s} s"), starts
     if cutter.loudest_db < data.silence_db:
         return row._replace(status="silent", why=f"never louder than {data.silence_db} dB"), starts
-    changes = _changes(info, cutter.n_samples, len(starts), audio)
+    changes = _changes(info, cutter.n_samples, starts, audio)
     return row._replace(status="kept", changes=changes, n_clips=len(starts)), starts
 
 
-def _changes(info: SourceInfo, n_samples: int, n_clips: int, audio: AudioConfig) -> str:
-    """In words, what was done to a file that is kept."""
+def _changes(info: SourceInfo, n_samples: int, starts: list[int], audio: AudioConfig) -> str:
+    """In words, what was done to a file that is kept; starts: the first samples of its clips."""
+    n_clips, cropped = len(starts), "cropped"
+    if n_clips == 1 and starts[0]:
+        cropped = f"cropped from {starts[0] / audio.sample_rate:.1f} s"
     changes = {
         "resampled": info.sample_rate != audio.sample_rate,
         "mixed to mono": info.n_channels > 1,
         "sliced": n_clips > 1,
-        "cropped": n_samples > audio.clip_samples and n_clips == 1,
+        cropped: n_samples > audio.clip_samples and n_clips == 1,
         "padded": n_samples < audio.clip_samples,
     }
     return ", ".join(change for change, was_made in changes.items() if was_made)

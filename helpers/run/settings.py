@@ -75,6 +75,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "recipe": Setting(str, choices=tuple(RECIPES)),
         **{name: Setting(int, high=most) for name, most in AUDIO_LIMITS.items()},  # 0: the preset's
         "slice_long": Setting(bool),
+        "from_onset": Setting(bool),
         "max_clips_per_class": Setting(int),
         "holdout": Setting(str),
         "kit_clips": Setting(int, low=8, high=100_000),

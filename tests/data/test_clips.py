@@ -505,8 +505,9 @@ def long_recording() -> np.ndarray:
 def test_a_long_recording_is_cropped_or_cut_into_clips_of_one_split(tmp_path):
     folder = fill(tmp_path / "sounds", "a", 4)
     write(folder / "a" / "long.wav", long_recording())
-    cropped = rows_of(prepare(folder, tmp_path))["a/long.wav"]
-    assert (cropped.n_clips, cropped.changes) == (1, "cropped")
+    for from_onset, changes in ((True, "cropped from 0.1 s"), (False, "cropped")):
+        cropped = rows_of(prepare(folder, tmp_path, from_onset=from_onset))["a/long.wav"]
+        assert (cropped.n_clips, cropped.changes) == (1, changes)
     cache = prepare(folder, tmp_path, slice_long=True)
     row = rows_of(cache)["a/long.wav"]
     assert (row.n_clips, row.changes) == (3, "sliced")

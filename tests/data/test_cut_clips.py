@@ -9,9 +9,9 @@ from helpers.data.cut_clips import ClipCutter
 from helpers.sound.audio_files import SILENT_DB
 
 
-def cut(waveform: np.ndarray, size: int = 10**6, every: bool = True):
+def cut(waveform: np.ndarray, size: int = 10**6, every: bool = True, from_onset: bool = True):
     """Clips of 800 samples by their first sample, of a waveform in blocks; and the cutter."""
-    cutter = ClipCutter(800, -60, every)
+    cutter = ClipCutter(800, -60, every, from_onset)
     clips = list(cutter.cut(waveform[n : n + size] for n in range(0, len(waveform), size)))
     assert len(dict(clips)) == len(clips)
     return dict(clips), cutter
@@ -53,6 +53,25 @@ def test_one_clip_is_the_beginning_whatever_follows(size):
     clips, _ = cut(waveform, size, every=False)
     assert list(clips) == [0]
     np.testing.assert_array_equal(clips[0], waveform[:800])
+    late = loud(9_000, (3_000, 9_000))
+    clips, _ = cut(late, size, every=False, from_onset=False)
+    assert list(clips) == [0] and not clips[0].any()
+
+
+@pytest.mark.parametrize("size", [1, 99, 801, 10**6])
+@pytest.mark.parametrize(
+    ("waveform", "start"),
+    [
+        (loud(9_000, (3_050, 4_000), (6_000, 9_000)), 3_000),  # the window's start
+        (loud(9_000, (8_950, 9_000)), 8_900),  # however short
+        (loud(9_000), 0),
+        (loud(800, (400, 800)), 0),  # no longer than a clip
+    ],
+)
+def test_one_clip_begins_where_the_sound_does(waveform, start, size):
+    clips, cutter = cut(waveform, size, every=False)
+    assert list(clips) == [start] and cutter.n_samples == len(waveform)
+    np.testing.assert_array_equal(clips[start], np.pad(waveform, (0, 800))[start : start + 800])
 
 
 @pytest.mark.parametrize("every", [True, False])
