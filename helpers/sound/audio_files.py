@@ -16,7 +16,9 @@ import torchaudio
 
 from helpers.sound.straight_file import StraightFile
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".aif")
+SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aiff", ".aif", ".aifc")
+SUFFIXES += (".au", ".caf", ".w64")
+TO_CONVERT = (".m4a", ".aac", ".mp4", ".mov", ".webm", ".wma", ".amr", ".3gp")  # soundfile does not
 SILENT_DB = -200.0  # stands for minus infinity
 BLOCK_VALUES = 2**21  # values read at a time, all channels together: 8 MiB
 MIN_RATE, MAX_RATE = 1_000, 1_000_000  # hertz

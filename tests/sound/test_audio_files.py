@@ -8,6 +8,7 @@ from failing import files_of_at_most
 from helpers.sound import audio_files as audio
 from helpers.sound.audio_files import (
     SILENT_DB,
+    SUFFIXES,
     AudioError,
     fit_length,
     level_db,
@@ -44,9 +45,16 @@ def peak_hz(waveform: np.ndarray, rate: int) -> float:
         ("a.ogg", "OGG", "VORBIS"),
         ("a.Mp3", "MP3", "MPEG_LAYER_III"),
         ("a.AIFF", "AIFF", "PCM_16"),
+        ("a.aifc", "AIFF", "FLOAT"),
+        ("a.au", "AU", "PCM_16"),
+        ("a.caf", "CAF", "PCM_24"),
+        ("a.w64", "W64", "PCM_16"),
+        ("a.oga", "OGG", "VORBIS"),
+        ("a.opus", "OGG", "OPUS"),
     ],
 )
 def test_every_format_is_read_at_its_length_pitch_and_level(tmp_path, name, format, subtype):
+    assert name.lower().endswith(SUFFIXES)
     path = tmp_path / name
     with open(path, "wb") as file:
         soundfile.write(file, sine(1000, 16_000), 16_000, format=format, subtype=subtype)
