@@ -14,7 +14,7 @@ from typing import NamedTuple
 from helpers.data.layouts import is_audio, list_files
 from helpers.files import write_atomically
 from helpers.progress import n_workers, tracked
-from helpers.sound.audio_files import SILENT_DB, SUFFIXES, TO_CONVERT, AudioError, source_info
+from helpers.sound.audio_files import SILENT_DB, SUFFIXES, AudioError, source_info
 
 TEST_SHARE = 1 / 7  # of a class's files, when the data set names no split of its own
 FILES_IN_A_ROW = 16  # that one thread reads
@@ -101,9 +101,6 @@ def start_audit(digests: dict[str, str]) -> list[AuditRow]:
         status = why = ""
         if not is_audio(path):
             status, why = "not audio", f"suffix is none of {' '.join(SUFFIXES)}"
-            if path.lower().endswith(TO_CONVERT):
-                wav = Path(path).with_suffix(".wav").name
-                why = f"cannot be read yet: ffmpeg -i {Path(path).name!r} {wav!r} makes it a WAV"
         elif digest in first_with:
             status, why = "duplicate", f"same content as {first_with[digest]}"
         else:

@@ -14,11 +14,11 @@ import soundfile
 import torch
 import torchaudio
 
+from helpers.sound import ffmpeg
 from helpers.sound.straight_file import StraightFile
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aiff", ".aif", ".aifc")
-SUFFIXES += (".au", ".caf", ".w64")
-TO_CONVERT = (".m4a", ".aac", ".mp4", ".mov", ".webm", ".wma", ".amr", ".3gp")  # soundfile does not
+SUFFIXES += (".au", ".caf", ".w64", *ffmpeg.SUFFIXES)
 SILENT_DB = -200.0  # stands for minus infinity
 BLOCK_VALUES = 2**21  # values read at a time, all channels together: 8 MiB
 MIN_RATE, MAX_RATE = 1_000, 1_000_000  # hertz
@@ -190,7 +190,8 @@ def trim_end(waveform: np.ndarray, sample_rate: int, silence_rms: float = 0.0) -
 
 def _open(path: Path) -> tuple[SourceInfo, StraightFile]:
     with _as_audio_error(path):
-        source = StraightFile(os.fsencode(path))  # as bytes: a name may be no valid UTF-8
+        file = ffmpeg.decode(path) if path.suffix.lower() in ffmpeg.SUFFIXES else path
+        source = StraightFile(os.fsencode(file))  # as bytes: a name may be no valid UTF-8
     rate = source.samplerate
     if not MIN_RATE <= rate <= MAX_RATE:
         source.close()
@@ -239,6 +240,8 @@ def _as_audio_error(path: Path):
         yield
     except AudioError:
         raise
+    except ffmpeg.DecodingError as error:
+        raise AudioError(str(error)) from error
     except (soundfile.SoundFileError, OSError, RuntimeError, ValueError) as error:
         reason = f"is not readable as audio ({type(error).__name__})"
         try:

@@ -113,7 +113,7 @@ def messy_cache(messy, tmp_path_factory):
         ("good/text.wav", "unreadable", "not readable as audio"),
         ("good/nan.wav", "unreadable", "not numbers"),
         ("good/notes.txt", "not audio", "suffix"),
-        ("good/voice.M4A", "not audio", "ffmpeg -i 'voice.M4A' 'voice.wav' makes it a WAV"),
+        ("good/voice.M4A", "unreadable", "ffmpeg"),
         ("good/stereo.FLAC", "kept", "resampled, mixed to mono, cropped"),
         ("good/song.mp3", "kept", "cropped"),
         ("good/silent.wav", "silent", "never louder than -60"),
@@ -160,14 +160,9 @@ def test_the_audit_is_written_as_csv_and_summed_up(messy_cache):
     assert [row["path"] for row in written] == [row.path for row in messy_cache.audit]
     assert [row["status"] for row in written] == [row.status for row in messy_cache.audit]
     counts = summarise_audit(messy_cache.audit)
-    assert counts["unreadable"] == 5
-    assert (
-        counts["duplicate"]
-        == counts["silent"]
-        == counts["too short"]
-        == counts["not audio"] - 1
-        == 1
-    )
+    assert counts["unreadable"] == 6
+    for status in ("duplicate", "silent", "too short", "not audio"):
+        assert counts[status] == 1
     assert counts["mixed to mono"] == 1
 
 

@@ -43,7 +43,7 @@ def test_a_folder_without_audio_beside_the_classes_does_not_matter(tmp_path):
 
 def test_folder_without_audio_says_how_many_files_were_seen(tmp_path):
     (tmp_path / "dog").mkdir()
-    for name in ("1.txt", "2.m4a"):
+    for name in ("1.txt", "2.jpg"):
         (tmp_path / "dog" / name).write_text("x")
     with pytest.raises(SourceError, match=r"2 files were looked at.*\.wav, \.flac"):
         find_classes(tmp_path)

@@ -1,0 +1,53 @@
+"""Formats that soundfile does not read, such as those of telephones: decoded by ffmpeg, once."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from helpers.config import digest_of
+
+SUFFIXES = (".m4a", ".aac", ".mp4", ".mov", ".webm", ".wma", ".amr", ".3gp")
+DECODED = Path(tempfile.gettempdir()) / "class-sounds-decoded"
+
+
+class DecodingError(ValueError):
+    """A file that ffmpeg cannot decode, or that needs ffmpeg where there is none."""
+
+
+def decode(path: Path) -> Path:
+    """A file of 32-bit samples (Wave64) with the first sound track of `path`, at its own rate.
+
+    It is kept in the temporary folder and made anew when `path` has changed. Raises DecodingError,
+    and OSError if `path` cannot be looked at.
+    """
+    program = shutil.which("ffmpeg")
+    if program is None:
+        raise DecodingError(
+            f"{path.suffix.lower()} needs ffmpeg: install it (apt install ffmpeg, brew install "
+            "ffmpeg), or convert the file to WAV"
+        )
+    status = path.stat()
+    name = digest_of(str(path.absolute()), str(status.st_size), str(status.st_mtime_ns))
+    target = DECODED / f"{name}.w64"
+    if not target.exists():
+        DECODED.mkdir(exist_ok=True)
+        handle, part = tempfile.mkstemp(".part", dir=DECODED)
+        os.close(handle)
+        # as file:…, a name cannot be taken for an option or for the address of something else
+        what = ["-i", b"file:" + os.fsencode(path.absolute()), "-map", "0:a:0"]
+        how = ["-f", "w64", "-c:a", "pcm_f32le", "-y", part]
+        command = [program, "-nostdin", "-v", "error", "-protocol_whitelist", "file", *what, *how]
+        try:
+            done = subprocess.run(command, capture_output=True, check=False)
+            if done.returncode:
+                lines = done.stderr.decode(errors="replace").strip().splitlines()
+                reason = lines[0] if lines else f"exit status {done.returncode}"
+                raise DecodingError(f"cannot be decoded by ffmpeg: {reason}")
+            os.replace(part, target)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(part)
+    return target
