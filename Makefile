@@ -1,4 +1,4 @@
-# make lab | run | test | test-colab | lint | benchmark | strip (outputs, before a commit); each makes its own environment first.
+# make lab | run | test | test-notebooks | test-colab | lint | benchmark | strip (outputs, before a commit); each makes its own environment first.
 # Another Python: make test PYTHON=python3.13; it gets an environment of its own, .venv-python3.13.
 # make lab LAB="--no-browser --allow-root": with more words for JupyterLab.
 # make lock: choose versions anew for the requirements, keeping those in the constraints that still fit.
@@ -11,7 +11,7 @@ MINUTES ?= 5
 PRESET ?= auto
 RECIPE ?= modern
 
-.PHONY: lab run test test-colab lint benchmark strip lock clean
+.PHONY: lab run test test-notebooks test-colab lint benchmark strip lock clean
 
 lab: $(VENV)/installed
 	$(PY) -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/01_data.ipynb $(LAB)
@@ -21,6 +21,9 @@ run: $(VENV)/installed
 
 test: lint
 	$(PY) -m pytest tests
+
+test-notebooks: $(VENV)/installed
+	$(PY) -m pytest tests/run/test_notebooks.py -k "nbval or complete"
 
 # The notebooks and their panels with Colab's kernel and widgets, over the same torch and the same rest.
 # As a site folder, that rest has its own .pth files: the classic page needs setuptools' distutils.
