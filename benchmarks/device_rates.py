@@ -77,7 +77,7 @@ def step_rates(report: DeviceReport) -> None:
 
 
 def compiled_rates(report: DeviceReport) -> None:
-    """The same of compiled steps."""
+    """Milliseconds of a compiled step and clips a second, at two presets."""
     for preset, batch_size in (("cpu", 4),) if report.tiny else (("cpu", 16), ("long", 16)):
         _say_rate(report, preset, batch_size, COMPILED)
 
@@ -102,7 +102,7 @@ def inversion_rates(report: DeviceReport) -> None:
 
 
 def what_takes_time(report: DeviceReport) -> None:
-    """What a step as it is spends its time on, by the profiler: kernels, or operations of a CPU."""
+    """The kernels of a plain step that take the longest, by the profiler; on a CPU, operations."""
     n_steps = 1 if report.tiny else 16
     for preset in ("cpu",) if report.tiny else ("cpu", "long"):
         step = MadeStep(make_config(preset), report.device, pick_precision("auto", report.device))

@@ -77,7 +77,7 @@ def choose_threads(now: int, most: int, cores: int, others: float) -> int:
 
 
 def read_usage() -> Usage:
-    """What this machine has used of the cores that this process may use, and what the process."""
+    """Read how long this process's cores have computed, for everybody and for this process."""
     cores = psutil.cpu_times(percpu=True)
     if hasattr(os, "sched_getaffinity"):
         cores = [cores[index] for index in os.sched_getaffinity(0) if index < len(cores)]

@@ -39,7 +39,7 @@ class _Mode(TorchFunctionMode):
 
 
 class Notes:
-    """What was noted: how often each kind of wait or copy came from each line of helpers/."""
+    """Counts waits and copies by kind, line of helpers/ and thread."""
 
     def __init__(self):
         self.counts: Counter[tuple[str, str, str]] = Counter()  # kind, line, thread
@@ -120,22 +120,9 @@ def _call(function, arguments, options):
         here = [one for one in tensors if not isinstance(one, GpuTensor)]
         if there and name == "__deepcopy__":
             return _deep_copy(*arguments)
-        if there and name in ("numpy", "__array__"):
-            raise TypeError("can't convert cuda:0 device type tensor to numpy: use Tensor.cpu()")
-        if there and name in WAITS:
-            NOTES.add(f"wait: {name}")
-        if name in ("__getitem__", "__setitem__"):
-            _check_index(*arguments[:2])
         if name in ("to", "cpu", "cuda", "type_as"):
             return _copied(name, arguments, options)
-        if there and name not in MAY_MIX and any(one.dim() for one in here):
-            raise RuntimeError(
-                "Expected all tensors to be on the same device, but found at least two devices, "
-                f"cuda:0 and cpu! in {name} at {_line_of_the_project()}"
-            )
-        if name == "copy_" and there and here:
-            to_gpu = isinstance(arguments[0], GpuTensor)
-            NOTES.add("wait: copy_ to the GPU" if to_gpu else "wait: copy_ to the CPU")
+        _check_places(name, arguments, there, here)
         made_there = _is_cuda(options["device"]) if options.get("device") is not None else None
         generator = options.get("generator")
         if isinstance(generator, torch.Generator) and (
@@ -157,6 +144,24 @@ def _call(function, arguments, options):
             return _as_gpu(result) if made_there else _as_cpu(result)
         of_a_cpu_tensor = name == "__getitem__" and not isinstance(arguments[0], GpuTensor)
         return _as_gpu(result) if there and not of_a_cpu_tensor else result
+
+
+def _check_places(name: str, arguments, there, here) -> None:
+    """Raise where CUDA would, for tensors on the GPU and here, and note what it waits for."""
+    if there and name in ("numpy", "__array__"):
+        raise TypeError("can't convert cuda:0 device type tensor to numpy: use Tensor.cpu()")
+    if there and name in WAITS:
+        NOTES.add(f"wait: {name}")
+    if name in ("__getitem__", "__setitem__"):
+        _check_index(*arguments[:2])
+    if there and name not in MAY_MIX and any(one.dim() for one in here):
+        raise RuntimeError(
+            "Expected all tensors to be on the same device, but found at least two devices, "
+            f"cuda:0 and cpu! in {name} at {_line_of_the_project()}"
+        )
+    if name == "copy_" and there and here:
+        to_gpu = isinstance(arguments[0], GpuTensor)
+        NOTES.add("wait: copy_ to the GPU" if to_gpu else "wait: copy_ to the CPU")
 
 
 def _check_index(x, index) -> None:

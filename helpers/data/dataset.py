@@ -20,7 +20,7 @@ GROUP = 4  # clips of one class in a balanced batch
 
 
 class Moved(NamedTuple):
-    """What a batch is made of, on a device."""
+    """The log-mels, labels and statistics that batches are made of, copied to a device."""
 
     mels: Tensor  # (N, n_mels, n_frames) all log-mels, float16
     labels: Tensor  # (N,)

@@ -87,10 +87,9 @@ def _downloaded(address: str, work_dir: Path, progress: Callable | None) -> Path
 
 
 def _existing_path(source: str) -> Path:
-    path = os.path.expanduser(source)
-    if source and os.path.exists(path):
-        return Path(path).resolve()
-    nearest = next(str(p) for p in Path(path).absolute().parents if os.path.exists(p))
+    if source and os.path.exists(source):
+        return Path(source).resolve()
+    nearest = next(str(p) for p in Path(source).absolute().parents if os.path.exists(p))
     raise SourceError(
         f"There is no folder or archive {source!r}; of that path only {nearest!r} exists. Check "
         "the spelling (and that Google Drive is mounted, if it lies there), or use one of "

@@ -80,13 +80,12 @@ class _Form:
         restore(players, before)
         self.run = capture_graph(run)
         found = self.run()
+        restore(players, before)
         for name, loss in wanted.items():
             if not torch.allclose(found[name], loss, rtol=TOLERANCE, atol=TOLERANCE):
-                restore(players, before)
                 raise RuntimeError(
                     f"captured, {name} is {float(found[name]):.4f}, and {float(loss):.4f} otherwise"
                 )
-        restore(players, before)
 
     def replay(self, batch: Batch, augmented: Augmenter) -> Losses:
         for own, given in zip(self.batch, batch, strict=True):

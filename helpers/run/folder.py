@@ -236,7 +236,7 @@ def resolve_source(data_source: str) -> tuple[str, bool]:
     if data_source in (KIT, *KNOWN_DATASETS) or "://" in data_source:
         return data_source, False
     for base in (Path.cwd(), PROJECT, colab.DRIVE / "MyDrive"):
-        candidate = base / Path(data_source).expanduser()
+        candidate = base / data_source
         if data_source and candidate.exists():
             found = candidate.resolve()
             return str(found), found.is_relative_to(colab.DRIVE)

@@ -86,10 +86,11 @@ def launch_processes(n_processes: int, run: Path, **options: float) -> None:
 
 def _pick_device() -> torch.device:
     """A GPU for each process of this machine, or its share of the cores."""
+    rank = int(os.environ.get("LOCAL_RANK", "0"))
+    if torch.cuda.is_available():
+        torch.cuda.set_device(rank)  # before it is tried: a first use takes memory of that GPU
     if pick_device().type == "cuda":
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
-        torch.cuda.set_device(device)
-        return device
+        return torch.device("cuda", rank)
     n_here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // n_here))
     return torch.device("cpu")

@@ -105,7 +105,7 @@ Normaliser = PerBinNormaliser | PerClipNormaliser
 
 
 def move_normaliser(normaliser: Normaliser, device: torch.device) -> Normaliser:
-    """The same normaliser with its statistics on a device, where they are not copied again."""
+    """Copy a normaliser's statistics to a device, so that no batch there has to wait for them."""
     moved = {name: value.to(device) for name, value in normaliser.tensors().items()}
     return dataclasses.replace(normaliser, **moved)
 

@@ -82,8 +82,7 @@ def train_gan(
     _check(limits, config)
     per_epoch = steps_per_epoch(dataset, config.train)
     if compiled is None:
-        alone_on_cpu = device.type == "cpu" and n_processes() == 1
-        compiled = alone_on_cpu and limits.worth_compiling(per_epoch) and can_compile()
+        compiled = _alone_on("cpu", device) and limits.worth_compiling(per_epoch) and can_compile()
     if device.type == "cuda":
         dataset.move_to(device)
     players = Players(config, dataset.n_classes, device, precision, compiled)
@@ -113,12 +112,11 @@ def _take_steps(
     """Train until a limit is reached, and return what ended it."""
     silence = dataset.normaliser.silence()
     augmented = Augmenter(config.train.augmentations, silence, rng, device)
-    take_step = CapturedStep() if device.type == "cuda" and n_processes() == 1 else train_step
+    take_step = CapturedStep() if _alone_on("cuda", device) else train_step
     first_step = saver.told_of_compiling() if players.compiled else contextlib.nullcontext()
     stopped_by = schedule.limit_reached()
-    alone_on_cpu = device.type == "cpu" and n_processes() == 1
-    may_change = alone_on_cpu and schedule.limits.minutes > 0  # so that other runs can be repeated
-    threads = ThreadsThatFollow(players.compiled, may_change)
+    by_time = schedule.limits.minutes > 0  # other runs keep their threads: they can be repeated
+    threads = ThreadsThatFollow(players.compiled, may_change=by_time and _alone_on("cpu", device))
     with StopButton() as stop, schedule.open_bar() as bar, threads:
         while not stopped_by:
             batch = draw_batch(dataset, config, schedule.step, rng, device)
@@ -200,6 +198,11 @@ class _Looks:
         with self.trouble.outlived(SAMPLES):
             self.look(step, minutes, self.generator)
         self.seconds = time.thread_time() - begun
+
+
+def _alone_on(kind: str, device: torch.device) -> bool:
+    """Whether the device is of this kind, "cpu" or "cuda", and no other process trains with it."""
+    return device.type == kind and n_processes() == 1
 
 
 def _check(limits: Limits, config: RunConfig) -> None:

@@ -31,9 +31,10 @@ def clone(tmp_path):
 
 
 def execute(project: Path, name: str, first: str = "", whole: bool = True) -> str:
-    """What a notebook prints, with small settings; `first` runs before the run is opened.
+    """Execute a notebook with small settings, and return what it prints.
 
-    whole: all of it, not only up to the cell that opens the run.
+    first: code that runs before the run is opened. whole: execute all cells; else only those up to
+    the cell that opens the run.
     """
     path = project / "notebooks" / f"{name}.ipynb"
     notebook = nbformat.read(path, as_version=4)
