@@ -27,6 +27,7 @@ AUDIO_LIMITS = {
 SMALLEST_BATCH, LARGEST_BATCH = 2, 65_536  # batch statistics need two clips
 MAX_NETWORK_WIDTH = 4_096  # of a network's latents, channels and embeddings
 MAX_CLASSES = 10_000
+MOST_CHANNELS = 1_024  # of a stage of the modern networks
 MAX_NAME_BYTES = 255  # of a folder's name, on nearly every disk
 
 
@@ -114,7 +115,7 @@ class ModelConfig:
 
     recipe: str = "modern"
     z_dim: int = 128
-    generator_width: int = 16  # channels of the finest stage, doubled at each coarser, up to 256
+    generator_width: int = 16  # channels of the finest stage, doubled at each coarser
     discriminator_width: int = 24
     embedding_dim: int = 64  # of the class, in the modern generator
     spectral_norm: bool = False  # baseline discriminator only: short runs start slowly with it
@@ -218,6 +219,7 @@ PRESETS = {
     "short": AudioConfig(n_frames=128),
     "cpu": AudioConfig(sample_rate=16_000, n_mels=64, n_frames=64),
 }
+SIZES = {"small": (16, 24), "medium": (32, 48), "large": (64, 96)}  # widths of the two networks
 RECIPES = {
     "modern": {"audio": {}, "model": ModelConfig(), "train": TrainConfig()},
     "baseline": {
@@ -244,19 +246,28 @@ RECIPES = {
 }
 
 
-def make_config(preset: str = "cpu", recipe: str = "modern", **audio_fields: float) -> RunConfig:
-    """A run's configuration from the names of a preset and a recipe; audio_fields replace its own.
+def make_config(
+    preset: str = "cpu", recipe: str = "modern", size: str = "small", **audio_fields: float
+) -> RunConfig:
+    """A run's configuration from the names of a preset, a recipe and a size of its networks.
 
-    Raises ConfigError for an unknown name or a geometry that cannot work.
+    audio_fields replace the preset's own. Raises ConfigError for an unknown name, for another size
+    than small with the baseline recipe, or for a geometry that cannot work.
 
     >>> make_config("long", n_frames=256).audio.n_mels
     128
     """
     _check_choice("preset", preset, tuple(PRESETS))
     _check_choice("recipe", recipe, tuple(RECIPES))
+    _check_choice("size", size, tuple(SIZES))
     chosen = RECIPES[recipe]
+    model = chosen["model"]
+    if size != "small":
+        _require(recipe == "modern", f"the {recipe} recipe has one size, small", size)
+        widths = {"generator_width": SIZES[size][0], "discriminator_width": SIZES[size][1]}
+        model = dataclasses.replace(model, **widths)
     audio = dataclasses.replace(PRESETS[preset], **{**chosen["audio"], **audio_fields})
-    return RunConfig(audio, chosen["model"], chosen["train"])
+    return RunConfig(audio, model, chosen["train"])
 
 
 def check_classes(names) -> tuple[str, ...]:

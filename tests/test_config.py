@@ -30,6 +30,18 @@ def test_presets_hold_the_seconds_they_promise(preset, seconds, shape):
     assert audio.clip_samples == (audio.n_frames - 1) * audio.hop_length
 
 
+def test_a_size_widens_both_networks_and_the_baseline_has_only_one():
+    small, medium, large = (make_config("short", size=size).model for size in config.SIZES)
+    assert small == make_config("short").model
+    assert medium.generator_width == 2 * small.generator_width
+    assert large.discriminator_width == 4 * small.discriminator_width
+    assert make_config("cpu", "baseline", "small") == make_config("cpu", "baseline")
+    with pytest.raises(ConfigError, match="baseline recipe has one size, small, got 'large'"):
+        make_config("cpu", "baseline", "large")
+    with pytest.raises(ConfigError, match="size must be one of small, medium, large"):
+        make_config("cpu", size="huge")
+
+
 def test_the_cpu_preset_is_about_a_second():
     assert config.PRESETS["cpu"].duration_s == pytest.approx(1.008)
 

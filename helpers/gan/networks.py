@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from helpers.config import AudioConfig, ModelConfig
+from helpers.config import MOST_CHANNELS, AudioConfig, ModelConfig
 from helpers.gan.processes import gather_batches, n_processes
 
 
@@ -65,7 +65,7 @@ class ResidualGenerator(nn.Module):
     def __init__(self, model: ModelConfig, audio: AudioConfig, n_classes: int):
         super().__init__()
         self.z_dim = model.z_dim
-        widths = [min(256, model.generator_width * 2**k) for k in (3, 2, 1, 0)]
+        widths = [min(MOST_CHANNELS, model.generator_width * 2**k) for k in (3, 2, 1, 0)]
         self.embedding = nn.Linear(n_classes, model.embedding_dim, bias=False)
         condition_dim = model.z_dim + model.embedding_dim
         self.first_map = (widths[0], audio.n_mels // 16, audio.n_frames // 16)
@@ -94,7 +94,7 @@ class ProjectionDiscriminator(nn.Module):
 
     def __init__(self, model: ModelConfig, audio: AudioConfig, n_classes: int):
         super().__init__()
-        widths = [min(256, model.discriminator_width * 2**k) for k in (0, 1, 2, 3)]
+        widths = [min(MOST_CHANNELS, model.discriminator_width * 2**k) for k in (0, 1, 2, 3)]
         self.stem = nn.Conv2d(1, widths[0], 4, stride=2, padding=1)
         self.blocks = nn.ModuleList(_HalvingBlock(*pair) for pair in pairwise(widths))
         self.last = nn.Conv2d(widths[-1], widths[-1], 3, padding=1)

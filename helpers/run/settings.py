@@ -14,6 +14,7 @@ from helpers.config import (
     PRECISIONS,
     PRESETS,
     RECIPES,
+    SIZES,
     SMALLEST_BATCH,
     ConfigError,
 )
@@ -73,6 +74,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "data_source": Setting(str),
         "preset": Setting(str, choices=("auto", *PRESETS)),
         "recipe": Setting(str, choices=tuple(RECIPES)),
+        "size": Setting(str, choices=tuple(SIZES)),
         **{name: Setting(int, high=most) for name, most in AUDIO_LIMITS.items()},  # 0: the preset's
         "slice_long": Setting(bool),
         "from_onset": Setting(bool),
