@@ -15,6 +15,9 @@ from pathlib import Path
 
 from helpers.config_json import ConfigError, from_dict, read_object, to_json
 
+SLICING = ("auto", "yes", "no")
+CHANNELS = ("mix", "loudest")
+LEVELS = ("as is", "even")
 AUGMENTATIONS = ("shift", "gain", "cutout")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 AUDIO_LIMITS = {
@@ -169,13 +172,21 @@ class DataConfig:
     source: str = "kit"
     kit_clips: int = 2_000  # how many the built-in kit makes
     stage: bool = False  # copy the recordings to the local disk first, as from a mounted drive
-    slice_long: bool = False  # cut a long recording into several clips; else keep one
-    from_onset: bool = True  # the one that begins with the sound; else the recording's beginning
+    labels: str = "auto"  # how files get their classes; see data/labels.py
+    slice_long: str = "auto"  # several clips of a long recording: yes, no, or in small classes
+    lead_s: float = 0.02  # a clip of a long recording begins so much before its sound
+    channels: str = "mix"  # of several channels: their mean, or the "loudest" one
+    level: str = "as is"  # of clips; "even": all equally loud
     silence_db: float = -60.0  # RMS below this, of full scale, is silence
     min_duration_s: float = 0.05
     max_clips_per_class: int = 0  # 0: all
     holdout: str = ""  # glob of the names of test files; "": a seventh, chosen by content
     digest: str = ""  # of the files, filled in by the audit
+
+    def __post_init__(self):
+        for name, choices in (("slice_long", SLICING), ("channels", CHANNELS), ("level", LEVELS)):
+            _check_choice(name, getattr(self, name), choices)
+        _require(0 <= self.lead_s <= 10, "lead_s must be from 0 to 10 seconds", self.lead_s)
 
 
 @dataclass(frozen=True)

@@ -160,4 +160,5 @@ def _zip_name(member: zipfile.ZipInfo) -> str:
     if not member.flag_bits & 0x800:
         with contextlib.suppress(UnicodeError):
             name = name.encode("cp437").decode("utf-8")
-    return name.replace("\\", "/") if member.create_system == 0 else name  # 0: Windows
+    by_windows = member.create_system == 0 or "/" not in name  # some tools name another system
+    return name.replace("\\", "/") if by_windows else name

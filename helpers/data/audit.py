@@ -3,6 +3,8 @@
 import csv
 import hashlib
 import io
+import math
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterable
@@ -11,6 +13,7 @@ from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import NamedTuple
 
+from helpers.config import DataConfig
 from helpers.data.layouts import is_audio, list_files
 from helpers.files import write_atomically
 from helpers.progress import n_workers, tracked
@@ -19,6 +22,8 @@ from helpers.sound.audio_files import SILENT_DB, SUFFIXES, AudioError, source_in
 TEST_SHARE = 1 / 7  # of a class's files, when the data set names no split of its own
 FILES_IN_A_ROW = 16  # that one thread reads
 FEWEST_FOR_TEST = 4  # files in a class before one is held out
+SMALL_CLASS = 100  # recordings: with fewer, long ones are cut into several clips
+CLIPS_OF_SMALL_CLASS = 300  # at most, so cut
 
 
 class DatasetError(ValueError):
@@ -28,19 +33,21 @@ class DatasetError(ValueError):
 class AuditRow(NamedTuple):
     """The row of one file.
 
-    status is kept, silent, too short, unreadable, duplicate, not audio or left out.
+    status is kept, silent, too short, suspect, unreadable, duplicate, not audio or left out.
     """
 
     path: str  # relative to the folder of the class folders
     label: str
     status: str
-    changes: str = ""  # of a kept file: resampled, mixed to mono, cropped, sliced, padded
-    why: str = ""
+    changes: str = ""  # of a kept file: resampled, mixed to mono, cropped, sliced, padded, cut off
+    why: str = ""  # the status, or what is odd about a kept file
     sample_rate: int = 0
     n_channels: int = 0
     duration_s: float = 0.0
     level_db: float = SILENT_DB
     n_clips: int = 0
+    used_s: float = 0.0  # of the recording that is in its clips
+    channel: int = -1  # that was taken; -1: the mean of all
     split: str = ""
     digest: str = ""
 
@@ -107,6 +114,16 @@ def start_audit(digests: dict[str, str]) -> list[AuditRow]:
             first_with[digest] = path
         rows.append(AuditRow(path, Path(path).parts[0], status, why=why, digest=digest[:16]))
     return rows
+
+
+def most_per_recording(data: DataConfig, n_recordings: int) -> int:
+    """The most clips that one recording of a class with n_recordings gives.
+
+    With slice_long "auto", a small class gets several of each, but none of its recordings rules it.
+    """
+    if data.slice_long == "auto" and n_recordings < SMALL_CLASS:
+        return math.ceil(CLIPS_OF_SMALL_CLASS / max(1, n_recordings))
+    return sys.maxsize if data.slice_long == "yes" else 1
 
 
 def leave_out(row: AuditRow, most: float) -> AuditRow:

@@ -27,6 +27,7 @@ from helpers.config import AudioConfig, DataConfig, RunConfig, check_classes, di
 from helpers.config_json import from_dict, to_json
 from helpers.data import audit as audits
 from helpers.data.audit import AuditRow, DatasetError
+from helpers.data.cut_clips import even_level
 from helpers.data.disk_space import estimate_cache_size, require_room
 from helpers.data.layouts import list_files
 from helpers.data.make_clips import write_mels
@@ -57,6 +58,7 @@ class ClipCache:
     file_index: np.ndarray  # int64 (n_clips,), rows of the audit
     starts: np.ndarray  # int64 (n_clips,), first sample in the resampled file
     key: str
+    level: str = "as is"  # of clips, as `DataConfig` names it
 
     def indices(self, split: str) -> np.ndarray:
         """The numbers of the clips that belong to "train" or "test", in order."""
@@ -84,13 +86,14 @@ class ClipCache:
         return self._read(np.sort(np.concatenate(chosen)))
 
     def waveform(self, clip: int) -> np.ndarray:
-        """The recording of a clip, (clip_samples,), cropped or padded as its log-mel is.
+        """The recording of a clip, (clip_samples,), cropped, padded and levelled as its log-mel is.
 
         Raises AudioError if the file is gone.
         """
         audio, row = self.audio, self.audit[self.file_index[clip]]
         where = audio.sample_rate, int(self.starts[clip]), audio.clip_samples
-        return read_clip(self.folder / row.path, *where, row.duration_s)
+        clip = read_clip(self.folder / row.path, *where, row.duration_s, row.channel)
+        return even_level(clip) if self.level == "even" else clip
 
     def _read(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
         mels = torch.from_numpy(self.mels[indices].astype(np.float32))
@@ -246,6 +249,7 @@ def _make_cache(folder, digests, audio, data, cache_dir, key, progress) -> ClipC
         index = {
             "folder": str(folder),
             "audio": dataclasses.asdict(audio),
+            "level": data.level,
             "classes": list(numbers),
             "audit": rows,
             "labels": [numbers[label] for label in labels],
@@ -324,4 +328,5 @@ def _read_cache(cache_dir: Path, key: str, folder: Path | None) -> ClipCache:
         mels=np.memmap(mels_file, np.float16, "r", shape=(n_clips, audio.n_mels, audio.n_frames)),
         **{name: np.array(index[name], np.int64) for name in limits},
         key=key,
+        level=str(index["level"]),
     )

@@ -1,4 +1,4 @@
-"""Recordings of any length, block by block, to clips of one length; levels in windows."""
+"""Clips of one length from recordings of any length, block by block; levels in windows."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -7,23 +7,28 @@ import numpy as np
 
 from helpers.sound.audio_files import SILENT_DB, fit_length
 
+MUCH_QUIETER_DB = 20  # than the loudest window: background, or the end of a sound that fades
+ONSET_PARTS = 25  # of a window: how finely an onset is found
+EVEN_DB, EVEN_PEAK = -20.0, 0.99  # level and highest peak of clips that are made equally loud
+
 
 class ClipCutter:
     """Cuts one recording into clips while it is read, and measures its length and loudest window.
 
-    With `every`, clips are cut from the whole recording and silence is left out: a clip starts at
-    the first window (an eighth of a clip) after the clip before whose level exceeds silence_db, in
-    decibels of full scale, if half a clip is left. Without, there is one clip: with `from_onset` it
-    starts at the first such window, else at the recording's beginning. A recording that is silent
+    A window is an eighth of a clip. A clip starts `lead` samples before the sound does: in the
+    first window whose level exceeds silence_db, in decibels of full scale. With `every`, so does
+    another after each clip, if half a clip is left. A window that is MUCH_QUIETER_DB louder than
+    all before it starts a clip anew: what came before was background. A recording that is silent
     or no longer than a clip is one clip as it is. Only a few clips are in memory.
     """
 
-    def __init__(self, clip_samples: int, silence_db: float, every: bool, from_onset: bool = True):
+    def __init__(self, clip_samples: int, silence_db: float, every: bool, lead: int = 0):
         self.clip_samples, self.silence_db, self.every = clip_samples, silence_db, every
-        self.finds = every or from_onset
+        self.lead = lead
         self.window = max(1, clip_samples // 8)
         self.n_samples = 0  # of the recording so far
         self.loudest_db = SILENT_DB  # of the recording so far
+        self.peak = 0.0  # of the recording so far
         self.head = np.zeros(0, np.float32)  # the first clip
         self.pending = np.zeros(0, np.float32)  # the samples from `position` on
         self.position = self.measured_to = self.n_cut = 0
@@ -34,10 +39,12 @@ class ClipCutter:
         """Yield each clip of a recording that comes in blocks (n,), as soon as it is complete.
 
         A clip comes as its first sample in the recording and its samples (clip_samples,). What is
-        missing at the end of the recording is padded with silence.
+        missing at the end of the recording is padded with silence. Clips that turn out to be much
+        quieter than the rest are among them: see `choose_clips`.
         """
         for block in blocks:
             self.n_samples += len(block)
+            self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
             self.pending = np.concatenate([self.pending, block])
             if len(self.head) < self.clip_samples:
                 self.head = np.concatenate([self.head, block])[: self.clip_samples]
@@ -45,7 +52,8 @@ class ClipCutter:
             self._measure(self.measured_to + n_windows * self.window)
             while self.starts and self.starts[0] + self.clip_samples <= self.n_samples:
                 yield self._next_clip()
-            kept_from = min([self.measured_to, *self.starts])
+            reach = self.measured_to - self.window - self.lead  # so far back an onset can lie
+            kept_from = max(self.position, min([reach, *self.starts]))
             self.pending = self.pending[kept_from - self.position :]
             self.position = kept_from
         self._measure(self.n_samples)
@@ -59,19 +67,62 @@ class ClipCutter:
     def _measure(self, end: int) -> None:
         """Measure the levels of the windows up to `end`, and find where clips start."""
         unmeasured = self.pending[self.measured_to - self.position : end - self.position]
-        for index, level in enumerate(window_levels_db(unmeasured, self.window)):
+        for index, level in enumerate(window_levels_db(unmeasured, self.window).tolist()):
             start = self.measured_to + index * self.window
-            self.loudest_db = max(self.loudest_db, float(level))
-            if self.finds and level > self.silence_db and start >= self.free_from:
-                self.starts.append(start)
-                self.free_from = start + self.clip_samples
-                self.finds = self.every
+            if level > self.silence_db:
+                is_first = self.loudest_db <= self.silence_db
+                stands_out = level > self.loudest_db + MUCH_QUIETER_DB
+                is_free = self.every and start + self.window > self.free_from
+                if is_first or stands_out or is_free:
+                    self._start_clip(start, level, anew=stands_out)
+            self.loudest_db = max(self.loudest_db, level)
         self.measured_to = end
+
+    def _start_clip(self, start: int, level: float, anew: bool) -> None:
+        """Start a clip where the sound begins, in the window at `start` or the one before."""
+        earliest = 0 if anew else self.free_from
+        first = max(self.position, earliest, start - self.window)
+        last = start + self.window
+        size = max(1, self.window // ONSET_PARTS)
+        parts = window_levels_db(self.pending[first - self.position : last - self.position], size)
+        loud = np.flatnonzero(parts > max(self.silence_db, level - MUCH_QUIETER_DB))
+        if not len(loud):
+            return
+        begin = max(earliest, self.position, first + int(loud[0]) * size - self.lead)
+        while self.starts and self.starts[-1] + self.clip_samples > begin:
+            self.starts.pop()
+        self.starts.append(begin)
+        self.free_from = begin + self.clip_samples
 
     def _next_clip(self) -> tuple[int, np.ndarray]:
         self.n_cut += 1
         start = self.starts.pop(0)
         return start, fit_length(self.pending[start - self.position :], self.clip_samples)
+
+
+def choose_clips(levels_db: list[float], most: int) -> list[int]:
+    """Which clips of a recording are kept, by the level of the loudest window of each.
+
+    Those that are much quieter than the loudest one are not; of the others `most`, spread evenly,
+    the first one among them.
+    """
+    loudest = max(levels_db, default=SILENT_DB)
+    loud = [n for n, level in enumerate(levels_db) if level >= loudest - MUCH_QUIETER_DB]
+    if len(loud) <= most:
+        return loud
+    return [loud[n * len(loud) // most] for n in range(most)]
+
+
+def even_level(clip: np.ndarray) -> np.ndarray:
+    """A clip (n,) made as loud as all others: its loudest window, an eighth of it, gets EVEN_DB.
+
+    A clip with high peaks stays quieter, so that none exceeds EVEN_PEAK; silence stays as it is.
+    """
+    level = window_levels_db(clip, max(1, len(clip) // 8)).max(initial=SILENT_DB)
+    peak = float(np.abs(clip).max(initial=0.0))
+    if level <= SILENT_DB or not peak:
+        return clip
+    return clip * np.float32(min(10 ** ((EVEN_DB - level) / 20), EVEN_PEAK / peak))
 
 
 def window_levels_db(waveform: np.ndarray, window: int) -> np.ndarray:

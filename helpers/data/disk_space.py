@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helpers.config import AudioConfig, DataConfig
-from helpers.data.audit import DatasetError
+from helpers.data.audit import DatasetError, most_per_recording
 from helpers.data.layouts import is_audio, list_files
 from helpers.files import KEPT_FREE_BYTES, in_mebibytes
 from helpers.progress import n_workers
@@ -39,12 +39,14 @@ def estimate_cache_size(folder: Path, audio: AudioConfig, data: DataConfig) -> C
     """
     paths = [path for path, _, _ in list_files(folder) if is_audio(path)]
     most_clips = [1] * len(paths)
-    if data.slice_long:
+    n_files = Counter(Path(path).parts[0] for path in paths)
+    bounds = [most_per_recording(data, n_files[Path(path).parts[0]]) for path in paths]
+    if max(bounds, default=1) > 1:
         with ThreadPoolExecutor(n_workers()) as pool:
             most_clips = pool.map(lambda path: _most_clips(folder / path, audio), paths)
     n_of_class = Counter()
-    for path, n in zip(paths, most_clips, strict=True):
-        n_of_class[Path(path).parts[0]] += n
+    for path, n, bound in zip(paths, most_clips, bounds, strict=True):
+        n_of_class[Path(path).parts[0]] += min(n, bound)
     limit = data.max_clips_per_class or math.inf
     n_clips = sum(min(n, limit) for n in n_of_class.values())
     return CacheSize(n_clips, n_clips * bytes_per_clip(audio))
@@ -66,6 +68,7 @@ def _most_clips(path: Path, audio: AudioConfig) -> int:
     """How many clips a file can give: by its header, but no more than its bytes can hold."""
     try:
         longest_s = 8 * path.stat().st_size / MIN_BITS_PER_S
-        return max(1, math.ceil(min(source_info(path).duration_s, longest_s) / audio.duration_s))
+        duration_s = min(source_info(path).duration_s or longest_s, longest_s)
+        return max(1, math.ceil(duration_s / audio.duration_s))
     except (AudioError, OSError):
         return 0

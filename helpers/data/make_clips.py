@@ -5,7 +5,6 @@ However long a recording is, only a small part of it is in memory.
 
 import contextlib
 import functools
-import os
 import sys
 import tempfile
 import uuid
@@ -21,11 +20,11 @@ import numpy as np
 import torch
 
 from helpers.config import AudioConfig, DataConfig
-from helpers.data.audit import AuditRow, leave_out
-from helpers.data.cut_clips import ClipCutter
+from helpers.data.audit import AuditRow, leave_out, most_per_recording
 from helpers.data.disk_space import bytes_per_clip
+from helpers.data.recording import Starts, read_recording
 from helpers.progress import n_workers, tracked
-from helpers.sound.audio_files import AudioError, SourceInfo, stream_audio
+from helpers.sound.audio_files import AudioError
 from helpers.sound.mel import MelExtractor
 
 FEW_FILES = 64  # this many are read without other processes
@@ -34,8 +33,8 @@ FILES_IN_A_ROW = 16  # are read by one process before it sends what it made
 VALUES_AT_ONCE = 75_000  # of spectrograms made together: more do not fit in the cache of a core
 
 # What is made of some files: a file with the log-mels of all their clips, and of each file its
-# finished row and the first samples of its clips
-FilesRead = tuple[Path, list[tuple[AuditRow, list[int]]]]
+# finished row and the starts of its clips
+FilesRead = tuple[Path, list[tuple[AuditRow, Starts]]]
 
 
 def write_mels(
@@ -55,22 +54,26 @@ def write_mels(
         tempfile.TemporaryDirectory(dir=path.parent) as spool,
         _ReaderProcesses(n_workers() if len(plan) > FEW_FILES else 1) as readers,
     ):
-        work = functools.partial(_read_files, folder=folder, spool=spool, audio=audio, data=data)
+        n_files = Counter(row.label for row in plan if not row.status)
+        bounds = {label: most_per_recording(data, n) for label, n in n_files.items()}
+        how = {"folder": folder, "spool": spool, "audio": audio, "data": data, "bounds": bounds}
+        work = functools.partial(_read_files, **how)
         for first in tracked(progress, batches, None, f"log-mels of {len(plan)} files"):
             batch = plan[first : first + FILES_AT_ONCE]
             batch = [leave_out(row, most) if n_clips[row.label] >= most else row for row in batch]
             for mels_path, results in readers.map(work, batch):
                 with open(mels_path, "rb") as mels:
                     for row, starts in results:
-                        n_taken = 0
-                        if row.status == "kept":
-                            n_taken = min(len(starts), most - n_clips[row.label])
-                            row = row._replace(n_clips=n_taken) if n_taken else leave_out(row, most)
-                        for start in starts[:n_taken]:
-                            body.write(mels.read(clip_bytes))
-                            clips.append((row.label, len(rows), start))
-                        mels.seek((len(starts) - n_taken) * clip_bytes, os.SEEK_CUR)
-                        n_clips[row.label] += n_taken
+                        n_free = most - n_clips[row.label] if row.status == "kept" else 0
+                        taken = []
+                        for start in starts:
+                            mel = mels.read(clip_bytes)
+                            if start is not None and len(taken) < n_free:
+                                body.write(mel)
+                                taken.append(start)
+                        clips += [(row.label, len(rows), start) for start in taken]
+                        n_clips[row.label] += len(taken)
+                        row = _with_clips(row, taken, audio) if taken else leave_out(row, most)
                         rows.append(row)
                 mels_path.unlink()
     return rows, clips
@@ -118,72 +121,56 @@ def _start_processes(n: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(n, context, initializer=torch.set_num_threads, initargs=(1,))
 
 
+def _with_clips(row: AuditRow, starts: list[int], audio: AudioConfig) -> AuditRow:
+    """The row of a file with clips that begin at these samples."""
+    left = (row.duration_s - start / audio.sample_rate for start in starts)
+    used_s = sum(min(audio.duration_s, seconds) for seconds in left)
+    return row._replace(n_clips=len(starts), used_s=round(used_s, 4))
+
+
 def _read_files(
-    rows: list[AuditRow], folder: Path, spool: str, audio: AudioConfig, data: DataConfig
+    rows: list[AuditRow],
+    folder: Path,
+    spool: str,
+    audio: AudioConfig,
+    data: DataConfig,
+    bounds: dict[str, int],
 ) -> FilesRead:
     path = Path(spool, uuid.uuid4().hex)
     with open(path, "wb") as body:
         mels = _MelWriter(body, audio)
-        results = [_read_file(row, folder, mels, data) for row in rows]
+        results = [_read_file(row, folder, mels, data, bounds.get(row.label, 1)) for row in rows]
         mels.flush()
     return path, results
 
 
 def _read_file(
-    row: AuditRow, folder: Path, mels: "_MelWriter", data: DataConfig
-) -> tuple[AuditRow, list[int]]:
+    row: AuditRow, folder: Path, mels: "_MelWriter", data: DataConfig, most: int
+) -> tuple[AuditRow, Starts]:
     """Read a file that has no status yet and write its clips; returns its row and their starts."""
-    audio, starts = mels.audio, []
     if row.status:
-        return row, starts
-    cutter = ClipCutter(audio.clip_samples, data.silence_db, data.slice_long, data.from_onset)
+        return row, []
+    n_before = mels.n_added
     try:
-        info, blocks = stream_audio(folder / row.path, audio.sample_rate)
-        for start, clip in cutter.cut(blocks):
-            mels.add(clip)
-            starts.append(start)
+        recording = read_recording(folder / row.path, mels.audio, data, most, mels.add)
     except AudioError as error:
-        return row._replace(status="unreadable", why=str(error)), starts
-    duration_s = cutter.n_samples / audio.sample_rate
-    row = row._replace(
-        sample_rate=info.sample_rate,
-        n_channels=info.n_channels,
-        duration_s=round(duration_s, 4),
-        level_db=round(cutter.loudest_db, 1),
-    )
-    if duration_s < data.min_duration_s:
-        return row._replace(status="too short", why=f"under {data.min_duration_s} s"), starts
-    if cutter.loudest_db < data.silence_db:
-        return row._replace(status="silent", why=f"never louder than {data.silence_db} dB"), starts
-    changes = _changes(info, cutter.n_samples, starts, audio)
-    return row._replace(status="kept", changes=changes, n_clips=len(starts)), starts
-
-
-def _changes(info: SourceInfo, n_samples: int, starts: list[int], audio: AudioConfig) -> str:
-    """In words, what was done to a file that is kept; starts: the first samples of its clips."""
-    n_clips, cropped = len(starts), "cropped"
-    if n_clips == 1 and starts[0]:
-        cropped = f"cropped from {starts[0] / audio.sample_rate:.1f} s"
-    changes = {
-        "resampled": info.sample_rate != audio.sample_rate,
-        "mixed to mono": info.n_channels > 1,
-        "sliced": n_clips > 1,
-        cropped: n_samples > audio.clip_samples and n_clips == 1,
-        "padded": n_samples < audio.clip_samples,
-    }
-    return ", ".join(change for change, was_made in changes.items() if was_made)
+        unused = [None] * (mels.n_added - n_before)
+        return row._replace(status="unreadable", why=str(error)), unused
+    unused = [None] * (mels.n_added - n_before - len(recording.starts))
+    return recording.complete(row, data), unused + recording.starts
 
 
 class _MelWriter:
     """Makes the log-mels of some clips at a time and writes them to an open file, float16."""
 
     def __init__(self, body: BinaryIO, audio: AudioConfig):
-        self.body, self.audio, self.waiting = body, audio, []
+        self.body, self.audio, self.waiting, self.n_added = body, audio, [], 0
         self.clips_at_once = max(1, VALUES_AT_ONCE // (audio.n_freqs * audio.n_frames))
 
     def add(self, clip: np.ndarray) -> None:
         """Take the next clip (clip_samples,)."""
         self.waiting.append(clip)
+        self.n_added += 1
         if len(self.waiting) == self.clips_at_once:
             self.flush()
 

@@ -10,11 +10,14 @@ from types import SimpleNamespace
 
 from helpers.config import (
     AUDIO_LIMITS,
+    CHANNELS,
     LARGEST_BATCH,
+    LEVELS,
     PRECISIONS,
     PRESETS,
     RECIPES,
     SIZES,
+    SLICING,
     SMALLEST_BATCH,
     ConfigError,
 )
@@ -76,8 +79,11 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "recipe": Setting(str, choices=tuple(RECIPES)),
         "size": Setting(str, choices=tuple(SIZES)),
         **{name: Setting(int, high=most) for name, most in AUDIO_LIMITS.items()},  # 0: the preset's
-        "slice_long": Setting(bool),
-        "from_onset": Setting(bool),
+        "labels": Setting(str),
+        "slice_long": Setting(str, choices=SLICING),
+        "lead_s": Setting(float, high=10),
+        "channels": Setting(str, choices=CHANNELS),
+        "level": Setting(str, choices=LEVELS),
         "max_clips_per_class": Setting(int),
         "holdout": Setting(str),
         "kit_clips": Setting(int, low=8, high=100_000),

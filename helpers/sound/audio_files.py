@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -15,15 +14,17 @@ import torch
 import torchaudio
 
 from helpers.sound import ffmpeg
+from helpers.sound.file_kinds import BY_SUFFIX, HEAD_BYTES, NEED_FFMPEG, SourceInfo, kind_of
 from helpers.sound.straight_file import StraightFile
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aiff", ".aif", ".aifc")
-SUFFIXES += (".au", ".caf", ".w64", *ffmpeg.SUFFIXES)
+SUFFIXES = (*BY_SUFFIX, *ffmpeg.SUFFIXES)
 SILENT_DB = -200.0  # stands for minus infinity
 BLOCK_VALUES = 2**21  # values read at a time, all channels together: 8 MiB
 MIN_RATE, MAX_RATE = 1_000, 1_000_000  # hertz
 RATE_GRIDS = (1, 2, 5, 10, 50, 100)  # hertz, to which `nearby_rate` rounds
 MAX_FILTER_VALUES = 2**21  # of the filter that resamples
+MOST_FRAMES = 2**53  # of a recording
+CANCELLED_DB = 20
 PRE_ROLL = 2**15  # frames that a decoder of MP3 or Opus gets before those that are wanted
 LAST_PART = 2**19  # frames at a file's end, into which libsndfile 1.2 seeks wrongly in Vorbis
 TRIM_BLOCK_S, TRIM_FADE_S = 0.01, 0.005
@@ -39,12 +40,36 @@ class AudioError(ValueError):
     """A file that cannot be used as audio; the message says why."""
 
 
-class SourceInfo(NamedTuple):
-    """The header of a file: rate in hertz, number of channels, length in seconds."""
+class Mix:
+    """Makes one channel of several: their mean, or the one of a number. Measures how loud each is.
 
-    sample_rate: int
-    n_channels: int
-    duration_s: float
+    >>> mix = Mix()
+    >>> mono = mix(np.ones((4, 2)))  # (4,)
+    """
+
+    def __init__(self, channel: int = -1):
+        self.channel = channel
+        self.energies = np.zeros(1)  # of each channel so far
+        self.mean_energy = 0.0  # of their mean so far
+
+    def __call__(self, block: np.ndarray) -> np.ndarray:
+        """Samples (n, channels) to (n,)."""
+        if block.shape[1] == 1:
+            return block[:, 0]
+        mean = block.mean(axis=1)
+        self.energies = self.energies + np.square(block, dtype=np.float64).sum(axis=0)
+        self.mean_energy += float(np.square(mean, dtype=np.float64).sum())
+        return mean if self.channel < 0 else block[:, self.channel]
+
+    @property
+    def loudest(self) -> int:
+        """The channel with the most energy."""
+        return int(self.energies.argmax())
+
+    @property
+    def cancels(self) -> bool:
+        """Whether the channels cancel each other: their mean is CANCELLED_DB below the loudest."""
+        return self.mean_energy < self.energies.max() * 10 ** (-CANCELLED_DB / 10)
 
 
 def read_audio(path: Path, sample_rate: int) -> tuple[np.ndarray, SourceInfo]:
@@ -58,13 +83,19 @@ def read_audio(path: Path, sample_rate: int) -> tuple[np.ndarray, SourceInfo]:
 
 
 def read_clip(
-    path: Path, sample_rate: int, start: int, n_samples: int, duration_s: float | None = None
+    path: Path,
+    sample_rate: int,
+    start: int,
+    n_samples: int,
+    duration_s: float | None = None,
+    channel: int = -1,
 ) -> np.ndarray:
     """Read (n_samples,) from sample `start` on, as `read_audio` does, and little more than that.
 
     Where the file ends before the clip does, silence follows. duration_s is how long the file was
     found to be when it was read whole. Where its header says otherwise it is damaged, and is read
-    from its beginning: a decoder would not find the place.
+    from its beginning: a decoder would not find the place. channel is the one to take; -1: the mean
+    of all.
     """
     info, source = _open(path)
     transform = _resampler(nearby_rate(info.sample_rate, sample_rate), sample_rate)
@@ -74,7 +105,7 @@ def read_clip(
     is_whole = duration_s is None or abs(duration_s - info.duration_s) < 0.01
     position = _seek(source, first) if is_whole else 0
     pieces = []
-    for block in _read_blocks(path, source):
+    for block in _read_blocks(path, source, Mix(channel), position):
         pieces.append(block[max(0, first - position) : max(0, end - position)])
         position += len(block)
         if position >= end:
@@ -86,13 +117,17 @@ def read_clip(
     return fit_length(resampled[start - first // step * n_out :], n_samples)
 
 
-def stream_audio(path: Path, sample_rate: int) -> tuple[SourceInfo, Blocks]:
+def stream_audio(
+    path: Path, sample_rate: int, mix: "Mix | None" = None
+) -> tuple[SourceInfo, Blocks]:
     """Read the header of a file; its waveform follows in blocks (n,), mono at `sample_rate`.
 
-    The blocks are bounded in size. Raises AudioError, here and while the blocks are read.
+    The blocks are bounded in size. mix makes one channel of several; without, it is their mean.
+    Raises AudioError, here and while the blocks are read.
     """
     info, source = _open(path)
-    return info, resample_blocks(_read_blocks(path, source), info.sample_rate, sample_rate)
+    blocks = _read_blocks(path, source, mix or Mix())
+    return info, resample_blocks(blocks, info.sample_rate, sample_rate)
 
 
 def source_info(path: Path) -> SourceInfo:
@@ -190,13 +225,19 @@ def trim_end(waveform: np.ndarray, sample_rate: int, silence_rms: float = 0.0) -
 
 def _open(path: Path) -> tuple[SourceInfo, StraightFile]:
     with _as_audio_error(path):
-        file = ffmpeg.decode(path) if path.suffix.lower() in ffmpeg.SUFFIXES else path
+        kind = kind_of(path)
+        by_suffix = not kind and path.suffix.lower() in ffmpeg.SUFFIXES
+        file = ffmpeg.decode(path, kind) if by_suffix or kind in NEED_FFMPEG else path
         source = StraightFile(os.fsencode(file))  # as bytes: a name may be no valid UTF-8
+        if kind == "wav" and not source.frames and path.stat().st_size > HEAD_BYTES:
+            source.close()  # whoever recorded it never wrote its length
+            source = StraightFile(os.fsencode(ffmpeg.decode(path, "a WAV without a length")))
     rate = source.samplerate
     if not MIN_RATE <= rate <= MAX_RATE:
         source.close()
         raise AudioError(f"has {rate} Hz: {MIN_RATE} to {MAX_RATE} are read")
-    return SourceInfo(rate, source.channels, source.frames / rate), source
+    frames = source.frames if source.frames < MOST_FRAMES else 0  # libsndfile's "unknown"
+    return SourceInfo(rate, source.channels, frames / rate), source
 
 
 def _seek(source: StraightFile, frame: int) -> int:
@@ -219,16 +260,16 @@ def _steps(transform: torchaudio.transforms.Resample) -> tuple[int, int, int]:
     return step, n_out, step * (2 + math.ceil(transform.width / step))
 
 
-def _read_blocks(path: Path, source: StraightFile) -> Blocks:
+def _read_blocks(path: Path, source: StraightFile, mix: Mix, position: int = 0) -> Blocks:
     """The samples of an open file as mono, float32, in blocks (n,); closes it at the end."""
     n_frames = max(1, BLOCK_VALUES // source.channels)
     is_empty = True
     with _as_audio_error(path), source:
-        while len(block := source.read_block(n_frames)):
+        for block in source.blocks(n_frames, position):
             if not np.isfinite(block).all():
                 raise AudioError("holds samples that are not numbers (NaN or infinite)")
             is_empty = False
-            yield block.mean(axis=1) if block.shape[1] > 1 else block[:, 0]  # (n, channels) to (n,)
+            yield mix(block)
     if is_empty:
         raise AudioError("holds no samples")
 

@@ -1,4 +1,8 @@
-"""Open audio files as soundfile does, without two of its habits: what it prints, and how it seeks.
+"""Open audio files as soundfile does, without three of its habits.
+
+These are what it prints, how it seeks, and that it drops whole blocks where a file is damaged. And
+it is opened by descriptor: by name, libsndfile takes an MP3 beside a `._` file of macOS for another
+format.
 
 libmpg123 writes what it finds wrong in an MP3 to the process's standard error, and names no file.
 """
@@ -11,6 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 import soundfile
 
+FINE_FRAMES = 1_024  # read at a time up to where a file is damaged
 _lock = threading.Lock()
 _silenced = {"threads": 0, "stderr": -1}  # how many decode now; what standard error was before
 
@@ -23,8 +28,9 @@ class StraightFile(soundfile.SoundFile):
     """
 
     def __init__(self, path: bytes):
+        self.path = path
         with decoders_silenced():
-            super().__init__(path)
+            super().__init__(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
 
     def seekable(self) -> bool:
         """False, which keeps soundfile from seeking by itself; `seek` works where it can."""
@@ -39,6 +45,33 @@ class StraightFile(soundfile.SoundFile):
         """The next samples, float32 (n, channels), at most n_frames; none at the end."""
         with decoders_silenced():
             return self.read(n_frames, dtype="float32", always_2d=True)
+
+    def blocks(self, n_frames: int, position: int = 0) -> Iterator[np.ndarray]:
+        """The samples from here on, float32 (n, channels), at most n_frames at a time.
+
+        position is where the file is now; not every format can tell. Where a decoder finds damage,
+        the samples before it are the last. Raises SoundFileError if there are none.
+        """
+        try:
+            while len(block := self.read_block(n_frames)):
+                position += len(block)
+                yield block
+        except soundfile.SoundFileError:
+            found = False
+            with StraightFile(self.path) as again:
+                for block in again._blocks_before_damage(position):
+                    found = True
+                    yield block
+            if not found and not position:
+                raise
+
+    def _blocks_before_damage(self, start: int) -> Iterator[np.ndarray]:
+        position = 0
+        with contextlib.suppress(soundfile.SoundFileError):
+            while len(block := self.read_block(FINE_FRAMES)):
+                position += len(block)
+                if position > start:
+                    yield block[max(0, len(block) - (position - start)) :]
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from failing import files_of_at_most
 from helpers.config import RECIPES, AudioConfig, DataConfig, RunConfig, TrainConfig
 from helpers.data import clips as clips_of
 from helpers.data import make_clips as extraction
+from helpers.data import recording
 from helpers.data.audit import DatasetError, common_sample_rate, summarise_audit
 from helpers.data.clips import open_clips, prepare_clips, remove_older_caches
 from helpers.data.layouts import list_files
@@ -51,7 +52,9 @@ def fill(folder, label: str, n: int, first_hz: float = 300, **options):
 
 
 def prepare(folder, tmp_path, audio=AUDIO, **data):
-    return prepare_clips(folder, audio, DataConfig(**data), tmp_path / "data", tmp_path / "cache")
+    """One clip of each recording, from where its sound begins, unless data says otherwise."""
+    data = DataConfig(**{"slice_long": "no", "lead_s": 0.0} | data)
+    return prepare_clips(folder, audio, data, tmp_path / "data", tmp_path / "cache")
 
 
 def rows_of(cache) -> dict:
@@ -62,7 +65,7 @@ def forbid_reading(monkeypatch) -> None:
     def refuse(*_):
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(extraction, "stream_audio", refuse)
+    monkeypatch.setattr(recording, "stream_audio", refuse)
 
 
 @pytest.fixture(scope="module")
@@ -378,10 +381,10 @@ def test_a_disk_that_fills_up_while_the_cache_is_written_is_told_of_and_leaves_n
         files_of_at_most(most_bytes),
         pytest.raises(DatasetError, match=r"cannot be written to .*make room there"),
     ):
-        prepare(folder, tmp_path, max_clips_per_class=0, slice_long=True)
+        prepare(folder, tmp_path, max_clips_per_class=0, slice_long="yes")
     assert not list((tmp_path / "cache").glob("features-*.sha256"))
     assert not list(tmp_path.rglob("*.partial")) and not (tmp_path / "data" / "audit.csv").exists()
-    assert len(prepare(folder, tmp_path, slice_long=True).mels) > 0
+    assert len(prepare(folder, tmp_path, slice_long="yes").mels) > 0
 
 
 def test_a_folder_that_cannot_be_written_to_is_told_of(folder, tmp_path):
@@ -400,7 +403,8 @@ def test_a_cache_whose_last_file_was_never_written_is_made_again(folder, tmp_pat
 
 
 def test_older_caches_of_a_run_go_and_what_it_uses_stays(folder, tmp_path):
-    cache_dir, data = tmp_path / "cache", DataConfig(max_clips_per_class=3)
+    cache_dir = tmp_path / "cache"
+    data = DataConfig(slice_long="no", lead_s=0.0, max_clips_per_class=3)
     older = prepare(folder, tmp_path)
     expected = np.array(older.mels)
     baseline = dataclasses.replace(AUDIO, **RECIPES["baseline"]["audio"])
@@ -506,12 +510,14 @@ def long_recording() -> np.ndarray:
 def test_a_long_recording_is_cropped_or_cut_into_clips_of_one_split(tmp_path):
     folder = fill(tmp_path / "sounds", "a", 4)
     write(folder / "a" / "long.wav", long_recording())
-    for from_onset, changes in ((True, "cropped from 0.1 s"), (False, "cropped")):
-        cropped = rows_of(prepare(folder, tmp_path, from_onset=from_onset))["a/long.wav"]
-        assert (cropped.n_clips, cropped.changes) == (1, changes)
-    cache = prepare(folder, tmp_path, slice_long=True)
+    for lead_s, start in ((0.0, 600), (0.05, 200)):
+        cache = prepare(folder, tmp_path, lead_s=lead_s)
+        cropped = rows_of(cache)["a/long.wav"]
+        assert (cropped.n_clips, cropped.changes) == (1, f"cropped from {start / 8_000:.1f} s")
+        assert cropped.used_s == 0.12 and start in cache.starts
+    cache = prepare(folder, tmp_path, slice_long="yes")
     row = rows_of(cache)["a/long.wav"]
-    assert (row.n_clips, row.changes) == (3, "sliced")
+    assert (row.n_clips, row.changes, row.used_s) == (3, "sliced", 0.36)
     ours = np.flatnonzero([cache.audit[index].path == "a/long.wav" for index in cache.file_index])
     assert cache.starts[ours].tolist() == [600, 3_000, 3_960]
     assert len({cache.audit[cache.file_index[clip]].split for clip in ours}) == 1

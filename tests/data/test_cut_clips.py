@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from helpers.data.cut_clips import ClipCutter
+from helpers.data.cut_clips import ClipCutter, choose_clips, even_level, window_levels_db
 from helpers.sound.audio_files import SILENT_DB
 
 
-def cut(waveform: np.ndarray, size: int = 10**6, every: bool = True, from_onset: bool = True):
+def cut(waveform: np.ndarray, size: int = 10**6, every: bool = True, lead: int = 0):
     """Clips of 800 samples by their first sample, of a waveform in blocks; and the cutter."""
-    cutter = ClipCutter(800, -60, every, from_onset)
+    cutter = ClipCutter(800, -60, every, lead)
     clips = list(cutter.cut(waveform[n : n + size] for n in range(0, len(waveform), size)))
     assert len(dict(clips)) == len(clips)
     return dict(clips), cutter
@@ -36,7 +36,7 @@ def loud(n_samples: int, *spans: tuple[int, int]) -> np.ndarray:
         (loud(2_000, (0, 2_000)), [0, 800, 1_600]),
         (loud(1_900, (0, 1_900)), [0, 800]),  # 300 left: under half a clip
         (loud(700, (300, 700)), [0]),  # no longer than a clip: from its beginning
-        (loud(2_000, (1_950, 2_000)), [1_900]),  # the only one, however short
+        (loud(2_000, (1_950, 2_000)), [1_948]),  # the only one, however short
     ],
 )
 def test_clips_leave_silence_out_and_do_not_overlap(waveform, starts, size):
@@ -48,22 +48,19 @@ def test_clips_leave_silence_out_and_do_not_overlap(waveform, starts, size):
 
 
 @pytest.mark.parametrize("size", [100, 801, 10**6])
-def test_one_clip_is_the_beginning_whatever_follows(size):
+def test_one_clip_is_the_first_sound_whatever_follows(size):
     waveform = loud(9_000, (0, 200), (5_000, 9_000))
     clips, _ = cut(waveform, size, every=False)
     assert list(clips) == [0]
     np.testing.assert_array_equal(clips[0], waveform[:800])
-    late = loud(9_000, (3_000, 9_000))
-    clips, _ = cut(late, size, every=False, from_onset=False)
-    assert list(clips) == [0] and not clips[0].any()
 
 
 @pytest.mark.parametrize("size", [1, 99, 801, 10**6])
 @pytest.mark.parametrize(
     ("waveform", "start"),
     [
-        (loud(9_000, (3_050, 4_000), (6_000, 9_000)), 3_000),  # the window's start
-        (loud(9_000, (8_950, 9_000)), 8_900),  # however short
+        (loud(9_000, (3_050, 4_000), (6_000, 9_000)), 3_048),  # to a 25th of a window
+        (loud(9_000, (8_950, 9_000)), 8_948),  # however short
         (loud(9_000), 0),
         (loud(800, (400, 800)), 0),  # no longer than a clip
     ],
@@ -101,3 +98,42 @@ def test_a_short_last_window_is_not_diluted_by_padding():
     assert cut(np.full(10, 0.5, np.float32))[1].loudest_db == pytest.approx(
         20 * math.log10(0.5), abs=0.01
     )
+
+
+@pytest.mark.parametrize("every", [True, False])
+@pytest.mark.parametrize("size", [1, 99, 801, 10**6])
+def test_a_sound_after_quiet_background_begins_the_clip_anew(every, size):
+    background = 0.003 * loud(9_000, (0, 9_000)) / 0.3  # some 50 dB below full scale
+    waveform = background + loud(9_000, (5_250, 5_900))
+    cutter = ClipCutter(800, -60, every, 30)
+    clips = list(cutter.cut(waveform[n : n + size] for n in range(0, len(waveform), size)))
+    levels = [window_levels_db(clip, 100).max() for _, clip in clips]
+    kept = [clips[n] for n in choose_clips(levels, 100)]
+    assert len(kept) == 1 and 5_215 <= kept[0][0] <= 5_220, "a little before the sound"
+    np.testing.assert_array_equal(kept[0][1], waveform[kept[0][0] : kept[0][0] + 800])
+
+
+def test_the_end_of_a_sound_that_fades_is_no_clip_of_its_own():
+    fading = loud(8_000, (0, 8_000)) * np.exp(-np.arange(8_000) / 600).astype(np.float32)
+    clips, _ = cut(fading)
+    levels = [window_levels_db(clip, 100).max() for clip in clips.values()]
+    kept = choose_clips(levels, 100)
+    assert len(clips) > 4, "all are louder than silence"
+    assert kept == [0, 1], "20 dB are gone after 1 400 samples"
+
+
+def test_few_clips_of_many_are_spread_over_the_recording():
+    assert choose_clips([-20.0] * 10, 100) == list(range(10))
+    assert choose_clips([-20.0] * 10, 3) == [0, 3, 6]
+    assert choose_clips([-70.0, -20.0, -25.0, -50.0, -20.0], 1) == [1]
+    assert choose_clips([], 3) == []
+
+
+def test_clips_made_equally_loud_have_one_level_and_no_peak_beyond_full_scale():
+    quiet, hot = (gain * loud(800, (100, 700)) for gain in (0.001, 3.0))
+    for clip in map(even_level, (quiet, hot)):
+        assert window_levels_db(clip, 100).max() == pytest.approx(-20, abs=0.01)
+    click = np.zeros(800, np.float32)
+    click[5] = 0.2
+    assert np.abs(even_level(click)).max() == pytest.approx(0.99)
+    assert not even_level(np.zeros(800, np.float32)).any()

@@ -11,6 +11,7 @@ import torch
 
 from helpers.config import DataConfig
 from helpers.data import make_clips as extraction
+from helpers.data import recording
 from helpers.data.clips import prepare_clips
 from helpers.sound import audio_files as audio
 from helpers.sound.mel import MelExtractor
@@ -27,7 +28,11 @@ def write_noise(path, n_samples: int, seed: int = 0) -> np.ndarray:
 
 def prepare(tmp_path, tiny_audio, **data):
     return prepare_clips(
-        tmp_path / "sounds", tiny_audio, DataConfig(**data), tmp_path / "data", tmp_path / "cache"
+        tmp_path / "sounds",
+        tiny_audio,
+        DataConfig(**{"lead_s": 0.0} | data),
+        tmp_path / "data",
+        tmp_path / "cache",
     )
 
 
@@ -37,7 +42,7 @@ def test_a_long_recording_is_cut_while_it_is_read_and_its_clips_are_those_of_the
     monkeypatch.setattr(audio, "BLOCK_VALUES", 5_000)
     waveform = write_noise(tmp_path / "sounds" / "a" / "long.wav", 100 * N_SAMPLES + 300)
     write_noise(tmp_path / "sounds" / "b" / "short.wav", N_SAMPLES)
-    clips = prepare(tmp_path, tiny_audio, slice_long=True)
+    clips = prepare(tmp_path, tiny_audio, slice_long="yes")
     own = np.flatnonzero(clips.labels == 0)
     assert clips.starts[own].tolist() == [n * N_SAMPLES for n in range(100)]
     assert clips.audit[0].duration_s == pytest.approx(len(waveform) / 8_000, abs=1e-3)
@@ -57,7 +62,7 @@ def test_memory_does_not_grow_with_the_length_of_a_recording(tmp_path, tiny_audi
     for name, n_clips in (("warm", 10), ("short", 200), ("long", 2_000)):
         write_noise(tmp_path / name / "sounds" / "a" / "x.wav", n_clips * N_SAMPLES)
         tracemalloc.start()
-        prepare(tmp_path / name, tiny_audio, slice_long=True)
+        prepare(tmp_path / name, tiny_audio, slice_long="yes")
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert (
@@ -70,14 +75,14 @@ def test_a_file_that_ends_its_reader_is_left_out_and_the_others_are_read(
 ):
     for index in range(6):
         write_noise(tmp_path / "sounds" / "a" / f"{index}.wav", N_SAMPLES, index)
-    stream = extraction.stream_audio
+    stream = recording.stream_audio
 
-    def crash(path, rate):
+    def crash(path, rate, mix):
         if path.name == "3.wav":
             os.kill(os.getpid(), signal.SIGSEGV)
-        return stream(path, rate)
+        return stream(path, rate, mix)
 
-    monkeypatch.setattr(extraction, "stream_audio", crash)
+    monkeypatch.setattr(recording, "stream_audio", crash)
     monkeypatch.setattr(extraction, "n_workers", lambda: 2)
     monkeypatch.setattr(extraction, "FEW_FILES", 0)
     monkeypatch.setattr(extraction, "FILES_AT_ONCE", 4)

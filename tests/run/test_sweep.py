@@ -20,7 +20,7 @@ def test_a_grid_is_read_with_the_kinds_of_the_notebooks(tmp_path, monkeypatch):
             "learning_rate=0.0005,0.001",
             "recipe=modern,baseline",
             "minutes=5",
-            "slice_long=True",
+            "slice_long=yes",
             "seed=1",
         ]
     )
@@ -28,7 +28,7 @@ def test_a_grid_is_read_with_the_kinds_of_the_notebooks(tmp_path, monkeypatch):
         "learning_rate": [0.0005, 0.001],
         "recipe": ["modern", "baseline"],
         "minutes": [5.0],
-        "slice_long": [True],
+        "slice_long": ["yes"],
         "seed": [1],
     }
     (tmp_path / "sounds").mkdir()
