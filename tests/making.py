@@ -26,4 +26,4 @@ def zip_folder(folder: Path, archive: Path) -> Path:
 
 def relative(folder: Path) -> list[str]:
     """The audio files below a folder, sorted."""
-    return [name for name in walk_files(folder) if is_audio(name)]
+    return [name for name in walk_files(folder) if is_audio(folder / name)]

@@ -17,7 +17,7 @@ from helpers.config import DataConfig
 from helpers.data.layouts import is_audio, list_files
 from helpers.files import write_atomically
 from helpers.progress import n_workers, tracked
-from helpers.sound.audio_files import SILENT_DB, SUFFIXES, AudioError, source_info
+from helpers.sound.audio_files import SILENT_DB, AudioError, source_info
 
 TEST_SHARE = 1 / 7  # of a class's files, when the data set names no split of its own
 FILES_IN_A_ROW = 16  # that one thread reads
@@ -54,7 +54,7 @@ class AuditRow(NamedTuple):
 
 def common_sample_rate(folder: Path, n_files: int = 64) -> int:
     """The sample rate in hertz of most recordings, of up to n_files; 0 if none can be read."""
-    paths = [path for path, _, _ in list_files(folder) if is_audio(path)]
+    paths = [path for path, _, _ in list_files(folder) if is_audio(folder / path)]
     rates = Counter()
     for path in paths[:: max(1, len(paths) // n_files)]:
         try:
@@ -98,16 +98,16 @@ def hash_contents(folder: Path, paths: list[str], progress) -> dict[str, str]:
         return dict(zip(paths, found, strict=True))
 
 
-def start_audit(digests: dict[str, str]) -> list[AuditRow]:
-    """A row for each file, with the status of those that need not be decoded.
+def start_audit(folder: Path, digests: dict[str, str]) -> list[AuditRow]:
+    """A row for each file below the folder, with the status of those that need not be decoded.
 
     These are files that are no audio, and files whose content an earlier one has.
     """
     first_with, rows = {}, []
     for path, digest in digests.items():
         status = why = ""
-        if not is_audio(path):
-            status, why = "not audio", f"suffix is none of {' '.join(SUFFIXES)}"
+        if not is_audio(folder / path):
+            status, why = "not audio", "neither its name nor its content is that of sound"
         elif digest in first_with:
             status, why = "duplicate", f"same content as {first_with[digest]}"
         else:
@@ -135,25 +135,30 @@ def leave_out(row: AuditRow, most: float) -> AuditRow:
 
 
 def check_holdout(paths: Iterable[str], holdout: str) -> None:
-    """Raise DatasetError if holdout, a glob of names, matches none of the files; "" is no glob."""
-    names = sorted({Path(path).name for path in paths})
-    if holdout and names and not any(fnmatch(name, holdout) for name in names):
-        examples = ", ".join(map(repr, names[:3]))
+    """Raise DatasetError if holdout, a glob, matches none of the files; "" is no glob."""
+    paths = sorted(paths)
+    if holdout and paths and not any(is_held_out(path, holdout) for path in paths):
+        examples = ", ".join(repr(Path(path).name) for path in paths[:3])
         raise DatasetError(
             f"holdout {holdout!r} matches no file: names are like {examples}. Give a pattern that "
             'some match, or "" to hold out a seventh of each class'
         )
 
 
+def is_held_out(path: str, holdout: str) -> bool:
+    """Whether a glob of names, or of whole paths if it has a slash, matches a file's path."""
+    return fnmatch(path if "/" in holdout else Path(path).name, holdout)
+
+
 def split_train_test(rows: list[AuditRow], holdout: str) -> list[AuditRow]:
     """The rows of kept files with their split: whole files are for training or for test.
 
-    holdout is a glob of the names of test files. Without it, or where it matches no kept file, a
-    share of each class is for test, chosen by content. Raises DatasetError if no file of a class,
-    or none at all, is left for training.
+    holdout is a glob of test files, as `is_held_out` takes it. Without it, or where it matches no
+    kept file, a share of each class is for test, chosen by content. Raises DatasetError if no file
+    of a class, or none at all, is left for training.
     """
     kept = [row for row in rows if row.status == "kept"]
-    test = {row.path for row in kept if holdout and fnmatch(Path(row.path).name, holdout)}
+    test = {row.path for row in kept if holdout and is_held_out(row.path, holdout)}
     if holdout and not test:
         warnings.warn(
             f"holdout {holdout!r} matches only files that are not used: a seventh of each class "

@@ -111,8 +111,8 @@ def open_clips(
     cache = _open_cache(cache_dir, data.digest)
     if cache is not None:
         return cache
-    how = {"kit_clips": data.kit_clips, "stage": data.stage, "progress": progress}
-    source = open_source(data.source, work_dir, **how)
+    how = {"kit_clips": data.kit_clips, "labels": data.labels, "stage": data.stage}
+    source = open_source(data.source, work_dir, **how, progress=progress)
     return prepare_clips(source.folder, config.audio, data, data_dir, cache_dir, progress)
 
 
@@ -239,7 +239,7 @@ def _make_cache(folder, digests, audio, data, cache_dir, key, progress) -> ClipC
     with tempfile.TemporaryDirectory(prefix=MAKING, dir=cache_dir) as making:
         files = mels_file, index_file, digests_file = _cache_files(Path(making), key)
         rows, clips = write_mels(
-            mels_file, folder, audits.start_audit(digests), audio, data, progress
+            mels_file, folder, audits.start_audit(folder, digests), audio, data, progress
         )
         if not clips:
             raise DatasetError(audits.explain_nothing_usable(folder, rows))

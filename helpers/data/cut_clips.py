@@ -8,6 +8,7 @@ import numpy as np
 from helpers.sound.audio_files import SILENT_DB, fit_length
 
 MUCH_QUIETER_DB = 20  # than the loudest window: background, or the end of a sound that fades
+WINDOWS_GOING_ON = 4  # after a clip, before a sound that lasts gives another
 ONSET_PARTS = 25  # of a window: how finely an onset is found
 EVEN_DB, EVEN_PEAK = -20.0, 0.99  # level and highest peak of clips that are made equally loud
 
@@ -16,10 +17,12 @@ class ClipCutter:
     """Cuts one recording into clips while it is read, and measures its length and loudest window.
 
     A window is an eighth of a clip. A clip starts `lead` samples before the sound does: in the
-    first window whose level exceeds silence_db, in decibels of full scale. With `every`, so does
-    another after each clip, if half a clip is left. A window that is MUCH_QUIETER_DB louder than
-    all before it starts a clip anew: what came before was background. A recording that is silent
-    or no longer than a clip is one clip as it is. Only a few clips are in memory.
+    first window whose level exceeds silence_db, in decibels of full scale. With `every`, clips go
+    on after it: one at each window that is loud after a quiet one, and one where a sound lasts for
+    half a clip more. Quiet is what is MUCH_QUIETER_DB below the loudest window so far. A window
+    that is as much louder than all before it starts a clip anew: what came before was background.
+    A recording that is silent or no longer than a clip is one clip as it is. Only a few clips are
+    in memory.
     """
 
     def __init__(self, clip_samples: int, silence_db: float, every: bool, lead: int = 0):
@@ -33,6 +36,8 @@ class ClipCutter:
         self.pending = np.zeros(0, np.float32)  # the samples from `position` on
         self.position = self.measured_to = self.n_cut = 0
         self.free_from = 0  # the end of the last clip
+        self.was_loud = False  # the last window
+        self.n_going_on = 0  # loud windows since the end of the last clip
         self.starts = []  # of clips that are found but not cut yet
 
     def cut(self, blocks: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
@@ -52,7 +57,8 @@ class ClipCutter:
             self._measure(self.measured_to + n_windows * self.window)
             while self.starts and self.starts[0] + self.clip_samples <= self.n_samples:
                 yield self._next_clip()
-            reach = self.measured_to - self.window - self.lead  # so far back an onset can lie
+            # so far back a clip can start
+            reach = self.measured_to - (WINDOWS_GOING_ON + 1) * self.window - self.lead
             kept_from = max(self.position, min([reach, *self.starts]))
             self.pending = self.pending[kept_from - self.position :]
             self.position = kept_from
@@ -69,30 +75,38 @@ class ClipCutter:
         unmeasured = self.pending[self.measured_to - self.position : end - self.position]
         for index, level in enumerate(window_levels_db(unmeasured, self.window).tolist()):
             start = self.measured_to + index * self.window
-            if level > self.silence_db:
-                is_first = self.loudest_db <= self.silence_db
-                stands_out = level > self.loudest_db + MUCH_QUIETER_DB
-                is_free = self.every and start + self.window > self.free_from
-                if is_first or stands_out or is_free:
-                    self._start_clip(start, level, anew=stands_out)
+            is_first = self.loudest_db <= self.silence_db < level
+            stands_out = level > max(self.silence_db, self.loudest_db + MUCH_QUIETER_DB)
+            is_loud = level > max(self.silence_db, self.loudest_db - MUCH_QUIETER_DB)
+            if is_first or stands_out:
+                self._start_at_onset(start, level, earliest=0)
+            elif self.every and start + self.window > self.free_from:
+                self.n_going_on = self.n_going_on + 1 if is_loud else 0
+                if is_loud and not self.was_loud:
+                    self._start_at_onset(start, level, earliest=self.free_from)
+                elif self.n_going_on == WINDOWS_GOING_ON:
+                    first = start - (WINDOWS_GOING_ON - 1) * self.window
+                    self._start_clip(max(first, self.free_from))
+            self.was_loud = is_loud
             self.loudest_db = max(self.loudest_db, level)
         self.measured_to = end
 
-    def _start_clip(self, start: int, level: float, anew: bool) -> None:
+    def _start_at_onset(self, start: int, level: float, earliest: int) -> None:
         """Start a clip where the sound begins, in the window at `start` or the one before."""
-        earliest = 0 if anew else self.free_from
         first = max(self.position, earliest, start - self.window)
-        last = start + self.window
         size = max(1, self.window // ONSET_PARTS)
-        parts = window_levels_db(self.pending[first - self.position : last - self.position], size)
+        searched = self.pending[first - self.position : start + self.window - self.position]
+        parts = window_levels_db(searched, size)
         loud = np.flatnonzero(parts > max(self.silence_db, level - MUCH_QUIETER_DB))
-        if not len(loud):
-            return
-        begin = max(earliest, self.position, first + int(loud[0]) * size - self.lead)
+        onset = first + (int(loud[0]) * size if len(loud) else 0)
+        self._start_clip(max(earliest, self.position, onset - self.lead))
+
+    def _start_clip(self, begin: int) -> None:
         while self.starts and self.starts[-1] + self.clip_samples > begin:
             self.starts.pop()
         self.starts.append(begin)
         self.free_from = begin + self.clip_samples
+        self.n_going_on = 0
 
     def _next_clip(self) -> tuple[int, np.ndarray]:
         self.n_cut += 1
@@ -118,11 +132,16 @@ def even_level(clip: np.ndarray) -> np.ndarray:
 
     A clip with high peaks stays quieter, so that none exceeds EVEN_PEAK; silence stays as it is.
     """
-    level = window_levels_db(clip, max(1, len(clip) // 8)).max(initial=SILENT_DB)
+    level = loudest_window_db(clip)
     peak = float(np.abs(clip).max(initial=0.0))
     if level <= SILENT_DB or not peak:
         return clip
     return clip * np.float32(min(10 ** ((EVEN_DB - level) / 20), EVEN_PEAK / peak))
+
+
+def loudest_window_db(clip: np.ndarray) -> float:
+    """RMS level of the loudest window, an eighth, of a clip (n,), in decibels of full scale."""
+    return float(window_levels_db(clip, max(1, len(clip) // 8)).max(initial=SILENT_DB))
 
 
 def window_levels_db(waveform: np.ndarray, window: int) -> np.ndarray:

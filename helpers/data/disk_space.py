@@ -37,7 +37,7 @@ def estimate_cache_size(folder: Path, audio: AudioConfig, data: DataConfig) -> C
 
     The estimate is an upper bound: which files are damaged, silent or duplicates is not known yet.
     """
-    paths = [path for path, _, _ in list_files(folder) if is_audio(path)]
+    paths = [path for path, _, _ in list_files(folder) if is_audio(folder / path)]
     most_clips = [1] * len(paths)
     n_files = Counter(Path(path).parts[0] for path in paths)
     bounds = [most_per_recording(data, n_files[Path(path).parts[0]]) for path in paths]

@@ -1,4 +1,4 @@
-"""Which file below a folder has which label: class folders, and test splits of known data sets."""
+"""The files below a folder: which of them are there, are audio, or are a known data set's test."""
 
 import os
 import re
@@ -7,53 +7,23 @@ from collections.abc import Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
-from helpers.data.archives import HOW_TO_ARRANGE, SourceError
 from helpers.data.known_datasets import KNOWN_DATASETS
 from helpers.sound.audio_files import SUFFIXES
+from helpers.sound.file_kinds import kind_of
+
+# Of macOS, network disks and Windows: they hold copies, thumbnails and what was deleted
+SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information")
+OTHER_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".md", ".jpg", ".png", ".pdf", ".mid", ".zip")
 
 FSDD_NAME = re.compile(r"\d_[a-z]+_\d+\.wav")
 ESC_NAME = re.compile(r"[1-5]-\d+-[A-Z](-\d+)?\.(wav|ogg)")
 
 
-def find_classes(folder: Path) -> tuple[Path, list[Path]]:
-    """The folder whose subfolders are the classes, and the audio files in these.
-
-    It is `folder` itself, or the one in it that holds all audio, at any depth. Audio may lie at any
-    depth below a class. Raises SourceError if there is no audio, or none in class folders.
-    """
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise SourceError(
-            f"{str(folder)!r} {what}; give a folder of class folders: {HOW_TO_ARRANGE}"
-        )
-    names = walk_files(folder)
-    inside = [Path(name).parts for name in filter(is_audio, names)]
-    if not inside:
-        raise SourceError(
-            f"{str(folder)!r} holds no audio: {len(names)} files were looked at, none ends in "
-            f"{', '.join(SUFFIXES)}. Give another folder or convert the files; {HOW_TO_ARRANGE}"
-        )
-    while all(len(parts) > 2 for parts in inside) and len({parts[0] for parts in inside}) == 1:
-        folder, inside = folder / inside[0][0], [parts[1:] for parts in inside]
-    files = [folder.joinpath(*parts) for parts in inside if len(parts) > 1]
-    n_loose = len(inside) - len(files)
-    if not files:
-        raise SourceError(
-            f"{str(folder)!r} holds {n_loose} audio files but no class folders: {HOW_TO_ARRANGE}"
-        )
-    if n_loose:
-        warnings.warn(
-            f"{n_loose} audio files beside the class folders of {str(folder)!r} are left out",
-            stacklevel=3,
-        )
-    return folder, files
-
-
 def walk_files(folder: Path) -> list[str]:
     """The paths of all visible files below a folder, relative to it, sorted.
 
-    Names that begin with a dot and __MACOSX are not visible. Links are followed, but no link that
-    leads back to a folder it lies in. A folder that cannot be listed is warned of.
+    Names that begin with a dot are not visible, nor are SYSTEM_FOLDERS. Links are followed, but no
+    link that leads back to a folder it lies in. A folder that cannot be listed is warned of.
     """
     found = []
     for root, folders, names in os.walk(folder, onerror=_warn_unlisted, followlinks=True):
@@ -73,9 +43,15 @@ def list_files(folder: Path) -> list[tuple[str, int, int]]:
     return found
 
 
-def is_audio(name: str) -> bool:
-    """Whether a file has the suffix of a format that is read."""
-    return name.lower().endswith(SUFFIXES)
+def is_audio(path: Path) -> bool:
+    """Whether a file is one that is read: by its suffix, or else by its first bytes."""
+    name = path.name.lower()
+    if name.endswith(SUFFIXES):
+        return True
+    try:
+        return not name.endswith(OTHER_SUFFIXES) and kind_of(path) != ""
+    except OSError:
+        return False
 
 
 def recognise_holdout(names: Iterable[str]) -> str:
@@ -97,7 +73,7 @@ def recognise_holdout(names: Iterable[str]) -> str:
 
 
 def _is_visible(name: str) -> bool:
-    return not name.startswith(".") and name != "__MACOSX"
+    return not name.startswith(".") and name not in SYSTEM_FOLDERS
 
 
 def _leads_back(root: str, name: str) -> bool:

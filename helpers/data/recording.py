@@ -7,7 +7,7 @@ import numpy as np
 
 from helpers.config import AudioConfig, DataConfig
 from helpers.data.audit import AuditRow
-from helpers.data.cut_clips import ClipCutter, choose_clips, even_level, window_levels_db
+from helpers.data.cut_clips import ClipCutter, choose_clips, even_level, loudest_window_db
 from helpers.sound.audio_files import Mix, stream_audio
 from helpers.sound.file_kinds import LOSSY, cut_off, kind_of, promised_seconds
 
@@ -58,7 +58,7 @@ class Recording:
         for start, clip in cutter.cut(blocks):
             take_clip(even_level(clip) if data.level == "even" else clip)
             begins.append(start)
-            levels.append(float(window_levels_db(clip, cutter.window).max()))
+            levels.append(loudest_window_db(clip))
         kept = set(choose_clips(levels, most))
         self.starts: Starts = [start if n in kept else None for n, start in enumerate(begins)]
         self.cutter, self.duration_s = cutter, cutter.n_samples / rate

@@ -14,7 +14,8 @@ from helpers.config import digest_of
 from helpers.data.archives import SourceError, archive_stem, extract_archive
 from helpers.data.drum_kit import make_kit
 from helpers.data.known_datasets import KNOWN_DATASETS, KnownDataset, download, fetch
-from helpers.data.layouts import find_classes, recognise_holdout
+from helpers.data.labels import Labelling, find_labels
+from helpers.data.layouts import recognise_holdout
 from helpers.data.source_names import KIT, understand_source
 from helpers.files import one_at_a_time
 from helpers.progress import tracked
@@ -24,18 +25,23 @@ COPY_THREADS = 8  # a copy from Google Drive mostly waits for the answer to its 
 COPY_RETRIES = 2
 RETRY_PAUSE_S = 2.0
 
+Bring = Callable[[Path, Path], OSError | None]  # makes of a file the second path
+
 
 @dataclass(frozen=True)
 class Source:
     """Recordings on the local disk.
 
-    folder holds the class folders. holdout is a glob of the names of the data set's own test
-    files; "" if none is known.
+    folder holds the class folders. holdout is a glob of the data set's own test files; "" if none
+    is known. labels is how their classes were found, as `find_labels` takes it, words the same in a
+    sentence.
     """
 
     name: str
     folder: Path
     holdout: str = ""
+    labels: str = "folders"
+    words: str = ""
 
 
 def open_source(
@@ -43,16 +49,19 @@ def open_source(
     work_dir: Path,
     *,
     kit_clips: int = 2000,
+    labels: str = "auto",
     stage: bool = False,
     progress: Callable | None = None,
 ) -> Source:
     """Bring recordings to the local disk: below work_dir, or a folder stays where it is.
 
     source: "kit" (kit_clips drum sounds, always the same), a known data set, the path of a folder
-    or an archive, or an archive's web address, all as `understand_source` takes them. stage: copy a
-    folder to work_dir, once, because many small reads are slow where it lies. progress makes a bar,
-    as `helpers.progress.progress_bar` does. Raises SourceError if there is no such source, or it
-    holds no class folders with audio.
+    or an archive, or an archive's web address, all as `understand_source` takes them. labels: which
+    class a file of a folder or archive has, as `find_labels` takes it; where that is not by class
+    folders, work_dir gets such folders, with links to the files. stage: copy a folder to work_dir,
+    once, because many small reads are slow where it lies. progress makes a bar, as
+    `helpers.progress.progress_bar` does. Raises SourceError if there is no such source, or its
+    classes cannot be found.
 
     >>> source = open_source("kit", Path("work"), kit_clips=80)
     """
@@ -69,13 +78,17 @@ def open_source(
             return Source(source, fetch(known, target, progress), known.holdout)
     path = _downloaded(source, work_dir, progress) if "://" in source else _existing_path(source)
     is_folder = path.is_dir()
-    folder, files = find_classes(path if is_folder else extract_archive(path, work_dir, progress))
-    holdout = recognise_holdout(file.name for file in files)
-    if is_folder and stage:
-        target = work_dir / f"staged-{path.name}-{digest_of(str(path))[:8]}"
+    outer = path if is_folder else extract_archive(path, work_dir, progress)
+    found = find_labels(outer, labels)
+    copies, folder = is_folder and stage, found.folder
+    if copies or not found.is_by_folders:
+        how, key = ("staged" if copies else "arranged"), digest_of(str(outer), found.how)[:8]
+        target = work_dir / f"{how}-{path.name}-{key}"
         with one_at_a_time(target):
-            folder = _stage(folder, files, target, progress)
-    return Source(path.name if is_folder else archive_stem(path), folder, holdout)
+            folder = _arrange(found, target, _copy if copies else _link, progress)
+    holdout = found.holdout or recognise_holdout(Path(one.path).name for one in found.files)
+    name = path.name if is_folder else archive_stem(path)
+    return Source(name, folder, holdout, found.how, found.words)
 
 
 def _downloaded(address: str, work_dir: Path, progress: Callable | None) -> Path:
@@ -97,9 +110,11 @@ def _existing_path(source: str) -> Path:
     )
 
 
-def _stage(folder: Path, files: list[Path], target: Path, progress: Callable | None) -> Path:
-    """Make target hold copies of the files, at the same places below it as below folder."""
-    wanted = {target / file.relative_to(folder): file for file in files}
+def _arrange(found: Labelling, target: Path, bring: Bring, progress: Callable | None) -> Path:
+    """Make target hold the files in class folders, as copies or as links."""
+    places = (Path(one.path) if found.is_by_folders else found.place(one) for one in found.files)
+    origins = (found.folder / one.path for one in found.files)
+    wanted = {target / place: file for place, file in zip(places, origins, strict=True)}
     for root, folders, names in os.walk(target, topdown=False):
         for path in [Path(root, name) for name in names]:
             if path not in wanted:
@@ -107,19 +122,19 @@ def _stage(folder: Path, files: list[Path], target: Path, progress: Callable | N
         for path in [Path(root, name) for name in folders]:
             if not any(path.iterdir()):
                 path.rmdir()
-    failed = _copy_all(wanted, progress)
+    failed = _bring_all(wanted, bring, progress)
     for _ in range(COPY_RETRIES):
         if failed:
             time.sleep(RETRY_PAUSE_S)
-            failed = _copy_all({copy: wanted[copy] for copy in failed}, progress)
+            failed = _bring_all({copy: wanted[copy] for copy in failed}, bring, progress)
     if failed:
         names = ", ".join(repr(wanted[copy].name) for copy in list(failed)[:3])
         message = (
-            f"{len(failed)} of {len(files)} files could not be copied from {str(folder)!r} to the "
-            f"local disk: {names}{', ...' if len(failed) > 3 else ''} "
+            f"{len(failed)} of {len(wanted)} files could not be copied from "
+            f"{str(found.folder)!r} to the local disk: {names}{', ...' if len(failed) > 3 else ''} "
             f"({next(iter(failed.values()))})"
         )
-        if len(failed) == len(files):
+        if len(failed) == len(wanted):
             raise SourceError(
                 f"{message}. Check that both disks are there and not full, and run again"
             )
@@ -127,12 +142,27 @@ def _stage(folder: Path, files: list[Path], target: Path, progress: Callable | N
     return target
 
 
-def _copy_all(wanted: dict[Path, Path], progress: Callable | None) -> dict[Path, OSError]:
-    """Copy what changed, keys from values; returns the copies that failed, with the reason."""
+def _bring_all(
+    wanted: dict[Path, Path], bring: Bring, progress: Callable | None
+) -> dict[Path, OSError]:
+    """Copy or link what changed, keys from values; returns those that failed, with the reason."""
     with ThreadPoolExecutor(COPY_THREADS) as pool:
-        results = pool.map(_copy, wanted.values(), wanted)
+        results = pool.map(bring, wanted.values(), wanted)
         errors = tracked(progress, results, len(wanted), "Copying")
         return {copy: error for copy, error in zip(wanted, errors, strict=True) if error}
+
+
+def _link(file: Path, link: Path) -> OSError | None:
+    """Make a link to a file; a copy where the system has no links."""
+    try:
+        if link.is_symlink() and link.readlink() == file:
+            return None
+        link.unlink(missing_ok=True)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(file)
+    except OSError:
+        return _copy(file, link)
+    return None
 
 
 def _copy(file: Path, copy: Path) -> OSError | None:

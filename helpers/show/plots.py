@@ -66,7 +66,7 @@ def difference_grid(copies, original, audio: AudioConfig, titles: Sequence[str])
 
 def waveform_and_mel(waveform: np.ndarray, log_mel, audio: AudioConfig, title: str = "") -> Figure:
     """One clip as a waveform (n,) above its log-mel (n_mels, n_frames)."""
-    figure, (above, below) = _subplots(2, figsize=(7, 4.2), height_ratios=(1, 2), sharex=True)
+    figure, (above, below) = subplots(2, figsize=(7, 4.2), height_ratios=(1, 2), sharex=True)
     above.plot(np.arange(len(waveform)) / audio.sample_rate, waveform, linewidth=0.5)
     above.set(ylabel="amplitude", ylim=(-1, 1))
     above.set_title(printable(f"{title}  ({level_db(waveform):.1f} dB RMS)"), parse_math=False)
@@ -79,7 +79,7 @@ def waveform_and_mel(waveform: np.ndarray, log_mel, audio: AudioConfig, title: s
 
 def loss_curves(lines: Sequence[dict]) -> Figure:
     """Both players' losses and the penalty over steps, from the run's lines of training."""
-    figure, axis = _subplots(figsize=(7, 3))
+    figure, axis = subplots(figsize=(7, 3))
     for name, label in LOSSES.items():
         points = [(line["step"], line[name]) for line in lines if name in line]
         if points:
@@ -96,7 +96,7 @@ def progress_curves(lines: Sequence[dict]) -> Figure:
 
     Each judge has a curve of its own, because figures of different judges cannot be compared.
     """
-    figure, (above, below) = _subplots(2, figsize=(7, 4), sharex=True)
+    figure, (above, below) = subplots(2, figsize=(7, 4), sharex=True)
     by_judge = {}
     for line in lines:
         by_judge.setdefault(line.get("judge", "without a name"), []).append(line)
@@ -115,7 +115,7 @@ def progress_curves(lines: Sequence[dict]) -> Figure:
 
 def class_balance(names: Sequence[str], n_train: Sequence[int], n_test: Sequence[int]) -> Figure:
     """Clips of each class, for training and held out."""
-    figure, axis = _subplots(figsize=(7, 0.6 + 0.28 * len(names)))
+    figure, axis = subplots(figsize=(7, 0.6 + 0.28 * len(names)))
     places = range(len(names))
     axis.barh(places, n_train, label="training")
     axis.barh(places, n_test, left=n_train, label="held out")
@@ -134,6 +134,13 @@ def table(rows: Sequence[dict], caption: str = "", most: int = 200) -> HTML:
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in line)}</tr>" for line in lines)
     more = f"<p>and {len(rows) - most} more</p>" if len(rows) > most else ""
     return HTML(f"<p>{_cell(caption)}</p><table><tr>{head}</tr>{body}</table>{more}")
+
+
+def subplots(*shape: int, **options) -> tuple[Figure, plt.Axes | np.ndarray]:
+    """As plt.subplots; the figure is closed, so that only the cell that returns it shows it."""
+    figure, axes = plt.subplots(*shape, layout="constrained", **options)
+    plt.close(figure)
+    return figure, axes
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
@@ -158,13 +165,6 @@ def printable(text: str) -> str:
     )
 
 
-def _subplots(*shape: int, **options) -> tuple[Figure, plt.Axes | np.ndarray]:
-    """As plt.subplots; the figure is closed, so that only the cell that returns it shows it."""
-    figure, axes = plt.subplots(*shape, layout="constrained", **options)
-    plt.close(figure)
-    return figure, axes
-
-
 def _shown_of(n: int) -> np.ndarray:
     """The indices of at most MOST_PANELS of n pictures, evenly."""
     return np.linspace(0, n - 1, min(n, MOST_PANELS)).round().astype(int)
@@ -179,7 +179,7 @@ def _grid(decibels, audio: AudioConfig, titles, n_columns: int, title: str, *col
     n_rows = max(1, math.ceil(len(decibels) / n_columns))
     size = [min(MAX_SIDE_INCHES, side) for side in (2.3 * n_columns + 1, 1.7 * n_rows + 0.6)]
     options = {"figsize": size, "squeeze": False, "sharex": True, "sharey": True}
-    figure, axes = _subplots(n_rows, n_columns, **options)
+    figure, axes = subplots(n_rows, n_columns, **options)
     for axis in axes.flat[len(decibels) :]:
         axis.set_axis_off()
     for axis, picture in zip(axes.flat, decibels, strict=False):

@@ -116,10 +116,22 @@ def test_a_sound_after_quiet_background_begins_the_clip_anew(every, size):
 def test_the_end_of_a_sound_that_fades_is_no_clip_of_its_own():
     fading = loud(8_000, (0, 8_000)) * np.exp(-np.arange(8_000) / 600).astype(np.float32)
     clips, _ = cut(fading)
-    levels = [window_levels_db(clip, 100).max() for clip in clips.values()]
-    kept = choose_clips(levels, 100)
-    assert len(clips) > 4, "all are louder than silence"
-    assert kept == [0, 1], "20 dB are gone after 1 400 samples"
+    assert list(clips) == [0, 800], "20 dB are gone after 1 400 samples"
+
+
+def test_clips_begin_with_each_sound_and_not_in_the_noise_between():
+    noise = 0.004 * loud(20_000, (0, 20_000))  # 57 dB below full scale: louder than silence
+    waveform = noise + loud(20_000, (0, 500), (6_000, 6_500), (14_001, 14_400))
+    for size in (1, 333, 10**6):
+        starts = list(cut(waveform, size)[0])
+        assert starts == pytest.approx([0, 6_000, 14_000], abs=4)
+
+
+def test_a_sound_a_little_longer_than_a_clip_gives_one_and_much_longer_several():
+    assert list(cut(loud(4_000, (1_000, 2_000)))[0]) == [1_000]
+    assert list(cut(loud(4_000, (1_000, 2_000)), lead=40)[0]) == [960]
+    assert list(cut(loud(4_000, (1_000, 2_200)))[0]) == [1_000, 1_800]
+    assert list(cut(loud(4_000, (1_000, 2_000), (2_300, 2_500)))[0]) == [1_000, 2_300]
 
 
 def test_few_clips_of_many_are_spread_over_the_recording():

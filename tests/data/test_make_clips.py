@@ -89,3 +89,19 @@ def test_a_file_that_ends_its_reader_is_left_out_and_the_others_are_read(
     clips = prepare(tmp_path, tiny_audio)
     assert [row.status for row in clips.audit] == ["kept"] * 3 + ["unreadable"] + ["kept"] * 2
     assert clips.audit[3].why == "ends the process that reads it" and len(clips.labels) == 5
+
+
+def test_few_long_recordings_give_many_clips_and_none_rules_its_class(tmp_path, tiny_audio):
+    """Two classes of six recordings, one of which is ten times as long as the others."""
+    for label in "ab":
+        for index in range(6):
+            length = (400 if index == 0 else 40) * N_SAMPLES
+            write_noise(
+                tmp_path / "sounds" / label / f"{index}.wav", length, 10 * ord(label) + index
+            )
+    clips = prepare(tmp_path, tiny_audio)
+    assert [row.n_clips for row in clips.audit] == [50, 40, 40, 40, 40, 40] * 2
+    starts = clips.starts[clips.file_index == 0]
+    assert starts[-1] > 380 * N_SAMPLES, "from its whole length"
+    files = {split: {*clips.file_index[clips.indices(split)]} for split in ("train", "test")}
+    assert files["test"] and not files["train"] & files["test"]

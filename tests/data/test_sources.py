@@ -10,7 +10,8 @@ from making import TONE, make_sounds, relative, zip_folder
 from helpers.data import sources
 from helpers.data.archives import SourceError
 from helpers.data.drum_kit import make_kit
-from helpers.data.layouts import find_classes, list_files, recognise_holdout
+from helpers.data.labels import find_labels
+from helpers.data.layouts import list_files, recognise_holdout
 from helpers.data.sources import open_source
 from helpers.files import one_at_a_time
 from helpers.sound.audio_files import write_wav
@@ -31,14 +32,14 @@ from helpers.sound.audio_files import write_wav
 )
 def test_class_folder_is_found(tmp_path, names, expected):
     make_sounds(tmp_path, *names)
-    assert find_classes(tmp_path)[0] == tmp_path / expected
+    assert find_labels(tmp_path).folder == tmp_path / expected
 
 
 def test_a_folder_without_audio_beside_the_classes_does_not_matter(tmp_path):
     make_sounds(tmp_path, "set/dog/1.wav", "set/rain/1.wav")
     (tmp_path / "documents").mkdir()
     (tmp_path / "documents" / "read me.txt").write_text("hello")
-    assert find_classes(tmp_path)[0] == tmp_path / "set"
+    assert find_labels(tmp_path).folder == tmp_path / "set"
 
 
 def test_folder_without_audio_says_how_many_files_were_seen(tmp_path):
@@ -46,21 +47,13 @@ def test_folder_without_audio_says_how_many_files_were_seen(tmp_path):
     for name in ("1.txt", "2.jpg"):
         (tmp_path / "dog" / name).write_text("x")
     with pytest.raises(SourceError, match=r"2 files were looked at.*\.wav, \.flac"):
-        find_classes(tmp_path)
-
-
-def test_audio_without_class_folders(tmp_path):
-    make_sounds(tmp_path, "1.wav", "2.wav")
-    with pytest.raises(
-        SourceError, match="2 audio files but no class folders: put each class's files in"
-    ):
-        find_classes(tmp_path)
+        find_labels(tmp_path)
 
 
 def test_loose_audio_beside_class_folders_is_left_out_with_a_warning(tmp_path):
     make_sounds(tmp_path, "0_ann_0.wav", "dog/1.wav")
     with pytest.warns(UserWarning, match="1 audio files beside the class folders"):
-        assert find_classes(tmp_path)[0] == tmp_path
+        assert find_labels(tmp_path).folder == tmp_path
 
 
 def test_links_are_followed_but_not_in_circles(tmp_path):
@@ -87,7 +80,8 @@ def test_open_folder_where_it_lies(tmp_path, monkeypatch):
     make_sounds(tmp_path / "my sounds", "dog/1.wav", "rain/1.wav")
     monkeypatch.setenv("HOME", str(tmp_path))
     source = open_source("~/my sounds", tmp_path / "work")
-    assert source == sources.Source("my sounds", tmp_path / "my sounds", "")
+    assert (source.name, source.folder, source.holdout) == ("my sounds", tmp_path / "my sounds", "")
+    assert source.labels == "folders" and "2 folders in" in source.words
     assert not (tmp_path / "work").exists()
 
 
@@ -131,7 +125,7 @@ def test_a_file_that_is_no_archive(tmp_path, name):
     with pytest.raises(SourceError, match="is a file but no archive"):
         open_source(str(tmp_path / name), tmp_path)
     with pytest.raises(SourceError, match="is a file, not a folder"):
-        find_classes(tmp_path / name)
+        find_labels(tmp_path / name)
 
 
 # --- two runs that want the same recordings at once ---
