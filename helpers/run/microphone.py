@@ -65,7 +65,8 @@ def record_takes(folder: Path, class_name: str) -> None:
             continue
         _show(waveform, sample_rate, class_name)
         if _call("ask", "This take:", ["Keep", "Drop"]) == "Keep":
-            print(f"kept: {keep_take(folder / class_name, waveform, sample_rate)}")
+            kept = keep_take(folder / class_name, waveform, sample_rate)
+            print(printable(f"kept: {kept}"))
 
 
 def decode_take(address: str) -> tuple[np.ndarray, int]:

@@ -17,6 +17,7 @@ from helpers.progress import tracked
 from helpers.run import colab
 from helpers.run.colab import RunError
 from helpers.run.folder import RunFolder, resolve_source
+from helpers.show.plots import printable
 from helpers.sound.audio_files import write_wav
 
 TAKE = re.compile(r"take-(\d{4,})\.wav")
@@ -55,7 +56,7 @@ def choose_source(run: RunFolder, data_source: str) -> str:
         return data_source
     if not any(map(is_audio, walk_files(own))):
         return data_source
-    print(f"your own sounds in {own} are used; for the drum kit choose another run_dir")
+    print(printable(f"your own sounds in {own} are used; for the drum kit choose another run_dir"))
     return str(own)
 
 
@@ -82,9 +83,10 @@ def upload_sounds(folder: Path, class_name: str, progress: Callable | None = Non
         if name.lower().endswith(ARCHIVE_SUFFIXES):
             _keep_archive(folder, name, content, progress)
         elif not is_audio(name):
-            print(f"{name} is neither a sound nor an archive: it is not kept")
+            print(printable(f"{name} is neither a sound nor an archive: it is not kept"))
         else:
-            print(f"kept: {keep_file(folder / check_class(class_name) / name, content)}")
+            kept = keep_file(folder / check_class(class_name) / name, content)
+            print(printable(f"kept: {kept}"))
 
 
 def is_asked(folder: Path) -> bool:
@@ -92,8 +94,10 @@ def is_asked(folder: Path) -> bool:
     if colab.can_ask():
         return True
     print(
-        f"upload and record need Colab, with this notebook open: here, put your files in {folder}, "
-        "in a folder for each class, and run this cell again"
+        printable(
+            "upload and record need Colab, with this notebook open: here, put your files in "
+            f"{folder}, in a folder for each class, and run this cell again"
+        )
     )
     return False
 
@@ -141,7 +145,7 @@ def _keep_archive(folder: Path, name: str, content: bytes, progress: Callable | 
         names = walk_files(opened)
         for file in tracked(progress, names, len(names), f"keeping {name}"):
             keep_file(folder / file, (opened / file).read_bytes())
-    print(f"kept: {len(names)} files of {name} in {folder}")
+    print(printable(f"kept: {len(names)} files of {name} in {folder}"))
 
 
 @contextlib.contextmanager
