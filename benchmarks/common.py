@@ -149,9 +149,10 @@ def in_fresh_process(function: Callable, *arguments):
         return pool.submit(function, *arguments).result()
 
 
-def peak_mib() -> float:
-    """The most memory that this process has had, in MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def peak_mib(of_children: bool = False) -> float:
+    """The most memory that this process has had, or any that it started and that ended, in MiB."""
+    who = resource.RUSAGE_CHILDREN if of_children else resource.RUSAGE_SELF
+    return resource.getrusage(who).ru_maxrss / 1024
 
 
 def markdown_table(rows: Sequence[dict[str, str]]) -> str:

@@ -1,4 +1,4 @@
-"""A thousand to a hundred thousand files, and hours in one file: seconds, memory, disk."""
+"""A hundred thousand files, hours in one file, a thousand classes: seconds, memory, disk."""
 
 import argparse
 import dataclasses
@@ -17,10 +17,20 @@ from helpers.config import DataConfig, RunConfig, make_config
 from helpers.data.clips import open_clips, prepare_clips
 from helpers.data.dataset import TrainAudioSpectrogramDataset, draw_items, fit_clip_normaliser
 from helpers.device import describe
+from helpers.run.folder import open_run
+from helpers.run.headless import execute
+from helpers.run.settings import NOTEBOOKS
 
 RATE = 16_000
 FILE_S = 0.5  # of sound in each file
 N_CLASSES = 10
+CLIPS_EACH = 5  # of a thousand classes
+SMALL = {  # settings with which the notebooks pass in minutes
+    "01_data": {"inversion_steps": 100},
+    "02_models": {},
+    "03_train": {"minutes": 1, "judge_steps": 100},
+    "04_listen": {"sounds_per_class": 1, "judge_steps": 100},
+}
 BATCHES = 50
 BLOCK_S = 60  # of the long recording, written at a time
 
@@ -32,26 +42,49 @@ def main() -> None:
     rows = []
     for n_files in arguments.files:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-            _make_files(Path(folder) / "sounds", n_files)
+            _make_files(Path(folder) / "sounds", n_files, N_CLASSES)
             rows.append(
-                {"recordings": f"{n_files} files of {FILE_S} s", **_both(Path(folder), False)}
+                {"recordings": f"{n_files} files of {FILE_S} s", **_both(Path(folder), "no")}
             )
             print(rows[-1], flush=True)
     for hours in arguments.hours:
         with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
             _make_recording(Path(folder) / "sounds", hours)
-            rows.append({"recordings": f"one of {hours:g} h, sliced", **_both(Path(folder), True)})
+            rows.append({"recordings": f"one of {hours:g} h, sliced", **_both(Path(folder), "yes")})
             print(rows[-1], flush=True)
-    print(f"\n{markdown_table(rows)}")
+    if rows:
+        print(f"\n{markdown_table(rows)}")
+    for n_classes in arguments.classes:
+        with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+            _make_files(Path(folder) / "sounds", CLIPS_EACH * n_classes, n_classes)
+            rows = [in_fresh_process(_pass, name, Path(folder)) for name in NOTEBOOKS]
+        print(f"\n{n_classes} classes of {CLIPS_EACH} clips\n\n{markdown_table(rows)}")
 
 
-def _both(folder: Path, slice_long: bool) -> dict[str, str]:
+def _pass(name: str, folder: Path) -> dict[str, str]:
+    """Execute a notebook with small settings on the sounds in a folder."""
+    settings = SMALL[name] | ({"data_source": str(folder / "sounds")} if name == "01_data" else {})
+    run, begun = open_run(str(folder / "run")), time.perf_counter()
+    if problem := execute(name, run, settings):
+        raise SystemExit(f"{name}: {problem}")
+    row = {
+        "notebook": name,
+        "settings": ", ".join(f"`{key}={value}`" for key, value in SMALL[name].items()),
+        "seconds": f"{time.perf_counter() - begun:.0f}",
+        "memory, MiB": f"{peak_mib(of_children=True):.0f}",
+        "executed notebook, MiB": f"{(run.notebooks / f'{name}.ipynb').stat().st_size / 2**20:.1f}",
+    }
+    print(row, flush=True)
+    return row
+
+
+def _both(folder: Path, slice_long: str) -> dict[str, str]:
     return in_fresh_process(_measure, folder, slice_long) | in_fresh_process(
         _reopen, folder, slice_long
     )
 
 
-def _measure(folder: Path, slice_long: bool) -> dict[str, str]:
+def _measure(folder: Path, slice_long: str) -> dict[str, str]:
     """From files to a cache."""
     config, data, cache = (
         make_config("cpu", "modern"),
@@ -72,7 +105,7 @@ def _measure(folder: Path, slice_long: bool) -> dict[str, str]:
     }
 
 
-def _reopen(folder: Path, slice_long: bool) -> dict[str, str]:
+def _reopen(folder: Path, slice_long: str) -> dict[str, str]:
     """From a cache to batches, as 03_train does."""
     config = make_config("cpu", "modern")
     data = DataConfig(slice_long=slice_long, digest=(folder / "key.txt").read_text())
@@ -97,12 +130,12 @@ def _open(run: RunConfig, folder: Path):
     return open_clips(run, folder / "data", folder / "cache", folder)
 
 
-def _make_files(folder: Path, n_files: int) -> None:
+def _make_files(folder: Path, n_files: int, n_classes: int) -> None:
     rng = np.random.default_rng(0)
     noise = rng.standard_normal(10 * RATE).astype(np.float32) / 8
     n_samples = round(FILE_S * RATE)
     for index in range(n_files):
-        target = folder / f"class{index % N_CLASSES}"
+        target = folder / f"class{index % n_classes}"
         target.mkdir(parents=True, exist_ok=True)
         start, level = int(rng.integers(9 * RATE)), rng.uniform(0.2, 1.0)
         soundfile.write(target / f"{index:06d}.wav", level * noise[start : start + n_samples], RATE)
@@ -123,6 +156,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", nargs="*", type=int, default=[1_000, 10_000, 100_000])
     parser.add_argument("--hours", nargs="*", type=float, default=[1.0, 4.0])
+    parser.add_argument("--classes", nargs="*", type=int, default=[1_000])
     parser.add_argument(
         "--folder", default=None, help="where files are made; the default is the system's own"
     )

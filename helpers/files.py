@@ -32,6 +32,7 @@ class RunFiles:
 
     config = property(lambda self: self.root / "config.json")
     data = property(lambda self: self.root / "data")
+    recordings = property(lambda self: self.root / "recordings")  # a person's own
     checkpoints = property(lambda self: self.root / "checkpoints")
     generator = property(lambda self: self.root / "generator.safetensors")
     metrics = property(lambda self: self.root / "metrics.jsonl")

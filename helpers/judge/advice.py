@@ -1,6 +1,5 @@
 """What measures mean, in words: faults of sounds, whether to train on, how many clips to have."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -143,13 +142,13 @@ def find_gaps(clips: ClipCache) -> list[str]:
         np.bincount(clips.labels[clips.indices(split)], minlength=len(clips.classes))
         for split in ("train", "test")
     )
-    gaps, unknown = [], _name_some(clips.classes, n_train == 0)
-    if unknown:
+    gaps = []
+    if unknown := _who_have(_chosen(clips.classes, n_train == 0)):
         gaps.append(
             f"{unknown} no training clip: neither the generator nor the judge can know that sound, "
             "and the figures suffer. Hold fewer recordings out, or leave such a class out."
         )
-    if few := _name_some(clips.classes, (n_test < 2) & (n_train > 0)):
+    if few := _who_have(_chosen(clips.classes, (n_test < 2) & (n_train > 0))):
         gaps.append(
             f"{few} fewer than two held-out clips, and so no row in the table of classes. Hold "
             "more recordings out to measure each class."
@@ -158,30 +157,57 @@ def find_gaps(clips: ClipCache) -> list[str]:
 
 
 def class_advice(cache: ClipCache) -> list[str]:
-    """One sentence for each class that has no clip, few clips, or far fewer than the largest."""
-    counts = Counter(cache.labels[cache.indices("train")].tolist())
-    largest = max(counts.values(), default=0)
-    advice = []
-    for label, name in enumerate(cache.classes):
-        n = counts[label]
-        has = f"{name!r} has {n} training clips"
-        if n < VERY_FEW_CLIPS:
-            advice.append(f"{has}: too few to learn from. Add recordings or leave it out.")
-        elif n < FEW_CLIPS:
-            advice.append(f"{has}: expect less variety. 100 or more are better.")
-        elif n * 5 < largest:
-            advice.append(f"{has} against {largest}: batches are balanced, variety is not.")
-    for name in sorted({row.label for row in cache.audit} - set(cache.classes)):
-        advice.append(f"{name!r} has no usable recording and is left out; the audit says why.")
-    return advice
+    """At most four sentences, what helps most first; empty if every class has enough clips.
+
+    They count and name the classes without a usable recording, with very few and with few training
+    clips, and with far fewer than the largest.
+    """
+    labels = cache.labels[cache.indices("train")]
+    counts = np.bincount(labels, minlength=len(cache.classes))
+    largest = counts.max(initial=0)
+    very_few, few = counts < VERY_FEW_CLIPS, counts < FEW_CLIPS
+    unequal = counts * 5 < largest
+    lost = sorted({row.label for row in cache.audit} - set(cache.classes))
+    found = (
+        (lost, "no usable recording", "see in the audit why."),
+        (
+            _chosen(cache.classes, very_few),
+            f"fewer than {VERY_FEW_CLIPS} training clips",
+            "too few to learn from. Add recordings or leave such a class out.",
+        ),
+        (
+            _chosen(cache.classes, few & ~very_few),
+            f"fewer than {FEW_CLIPS} training clips",
+            "expect less variety. 100 or more are better.",
+        ),
+        (
+            _chosen(cache.classes, unequal & ~few),
+            f"less than a fifth of the {largest} training clips of the largest",
+            "batches are balanced, variety is not.",
+        ),
+    )
+    return [
+        f"{len(names)} {'class has' if len(names) == 1 else 'classes have'} {what} "
+        f"({_name_some(names, most=3)}): {advice}"
+        for names, what, advice in found
+        if names
+    ]
 
 
-def _name_some(classes: Sequence[str], chosen: np.ndarray, most: int = 5) -> str:
-    """The chosen classes (len(classes),) with "has" or "have" behind them; empty if none is."""
-    names = [repr(name) for name, is_chosen in zip(classes, chosen, strict=True) if is_chosen]
+def _chosen(classes: Sequence[str], chosen: np.ndarray) -> list[str]:
+    """The classes of which `chosen`, bool (len(classes),), is true."""
+    return [name for name, is_chosen in zip(classes, chosen, strict=True) if is_chosen]
+
+
+def _name_some(names: Sequence[str], most: int = 5) -> str:
+    """The first names, and how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    verb = "has" if len(names) == 1 else "have"
-    return f"{', '.join(names[:most])}{more} {verb}" if names else ""
+    return f"{', '.join(map(repr, names[:most]))}{more}"
+
+
+def _who_have(names: Sequence[str]) -> str:
+    """Some names with "has" or "have" behind them; empty if there are none."""
+    return f"{_name_some(names)} {'has' if len(names) == 1 else 'have'}" if names else ""
 
 
 def _variation(x: Tensor, labels: Tensor | None = None) -> float:

@@ -1,7 +1,8 @@
-"""Google Colab: whether the code runs there, and the Drive of its user."""
+"""Google Colab: whether the code runs there, its user's Drive, and its page in the browser."""
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 DRIVE = Path("/content/drive")
@@ -41,6 +42,39 @@ def require_drive() -> None:
             f"Drive was not mounted ({why}): allow it when asked, move away what may lie in "
             f"{DRIVE}, or give run_dir as a folder of this machine"
         )
+
+
+def can_ask() -> bool:
+    """Whether this is Colab, and a person is there who can upload files and press buttons."""
+    return in_colab() and _has_frontend()
+
+
+def upload_files() -> dict[str, bytes]:
+    """Show Colab's upload button and wait for it: each file's content by its name.
+
+    Where the person cancels, there are none. Raises RunError where the upload fails.
+    """
+    from google.colab import files
+
+    try:
+        with tempfile.TemporaryDirectory() as copies:  # Colab also writes each file to a folder
+            uploaded = files.upload(copies)
+    except Exception as error:  # google.colab raises whatever its frontend says
+        raise RunError(f"the upload failed ({error}): run this cell again") from error
+    return {Path(name).name: content for name, content in uploaded.items()}
+
+
+def run_in_browser(script: str):
+    """What an expression of JavaScript gives in the page of the notebook; a promise is awaited.
+
+    Raises RunError where the page cannot run it.
+    """
+    from google.colab import output
+
+    try:
+        return output.eval_js(script)
+    except Exception as error:  # google.colab raises whatever its frontend says
+        raise RunError(f"the page did not answer ({error}): run this cell again") from error
 
 
 def _has_frontend() -> bool:

@@ -75,6 +75,9 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     "01_data": {
         **COMMON,
         "data_source": Setting(str),
+        "own_class": Setting(str),
+        "upload": Setting(bool),
+        "record": Setting(bool),
         "preset": Setting(str, choices=("auto", *PRESETS)),
         "recipe": Setting(str, choices=tuple(RECIPES)),
         "size": Setting(str, choices=tuple(SIZES)),

@@ -19,8 +19,7 @@ ENVELOPE_POINTS = 2_000  # of a drawn waveform
 def use_in_words(audit: Sequence[AuditRow]) -> str:
     """How much of the sound that was found is in the clips, in one line.
 
-    >>> print(use_in_words(clips.audit))
-    of 40.0 minutes in 4 files 38.0 are used, as 2280 clips
+    As in "of 40.0 minutes in 4 files 38.0 are used, as 2280 clips".
     """
     kept = [row for row in audit if row.status == "kept"]
     found_s, used_s = sum(row.duration_s for row in audit), sum(row.used_s for row in kept)

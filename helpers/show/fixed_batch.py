@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from helpers.config import MAX_NAME_BYTES, AudioConfig, digest_of
+from helpers.gan.generate import fixed_classes
 from helpers.show.plots import MOST_PANELS, renew_grid, save_figure, spectrogram_grid
 from helpers.sound.audio_files import write_wav
 
@@ -18,15 +19,19 @@ COLUMNS = 8
 
 
 class FixedBatchView:
-    """Draws a batch of sounds, writes it to files, and renews one picture in the notebook."""
+    """Draws the fixed batch, writes it to files, and renews one picture in the notebook.
+
+    classes: all that the generator knows, of which the batch holds the `fixed_classes`.
+    """
 
     def __init__(self, classes: Sequence[str], audio: AudioConfig):
-        self.classes, self.audio = classes, audio
+        self.classes = [classes[label] for label in fixed_classes(len(classes))]
+        self.audio = audio
         self.figure: Figure | None = None
         self.shown = None  # the handle of the picture in the notebook
 
     def __call__(self, log_mels: Tensor, waveforms: Tensor, title: str, folder: Path) -> None:
-        """Write folder/spectrograms.png and the first sound of each class as folder/<class>.wav.
+        """Write folder/spectrograms.png and each class's first sound as folder/<class>.wav.
 
         log_mels (B, n_mels, n_frames) and waveforms (B, clip_samples) hold class after class, as
         many sounds of each. Shows the picture the first time, and afterwards replaces it. Outside a

@@ -12,10 +12,12 @@ from IPython.display import HTML
 from matplotlib.figure import Figure
 
 from helpers.config import AudioConfig
+from helpers.labels import choose_evenly
 from helpers.sound.audio_files import level_db
 from helpers.sound.mel import mel_filterbank
 
 MOST_PANELS = 24  # of a figure
+MOST_BARS = 40
 SHOWN_RANGE_DB = 80
 MAX_DIFFERENCE_DB = 10
 HERTZ_TICKS = (100, 300, 1_000, 3_000, 10_000)
@@ -37,7 +39,7 @@ def spectrogram_grid(
 
     >>> figure = spectrogram_grid(log_mels, audio, ["dog", "rain"], title="of each class one")
     """
-    shown = _shown_of(len(log_mels))
+    shown = choose_evenly(len(log_mels), MOST_PANELS).numpy()
     decibels = _to_db(log_mels[shown], audio)
     titles = [titles[index] for index in shown if index < len(titles)]
     title = _with_number(title, len(log_mels))
@@ -49,7 +51,7 @@ def renew_grid(figure: Figure, log_mels, audio: AudioConfig, title: str) -> None
 
     It keeps its layout, which takes two thirds of the time of a new figure.
     """
-    decibels = _to_db(log_mels[_shown_of(len(log_mels))], audio)
+    decibels = _to_db(log_mels[choose_evenly(len(log_mels), MOST_PANELS).numpy()], audio)
     figure.set_layout_engine("none")
     images = [image for axis in figure.axes for image in axis.images]
     for image, picture in zip(images, decibels, strict=True):
@@ -114,14 +116,23 @@ def progress_curves(lines: Sequence[dict]) -> Figure:
 
 
 def class_balance(names: Sequence[str], n_train: Sequence[int], n_test: Sequence[int]) -> Figure:
-    """Clips of each class, for training and held out."""
-    figure, axis = subplots(figsize=(7, 0.6 + 0.28 * len(names)))
-    places = range(len(names))
-    axis.barh(places, n_train, label="training")
-    axis.barh(places, n_test, left=n_train, label="held out")
-    axis.set_yticks(places, [printable(name) for name in names], parse_math=False)
+    """Clips of each class, for training and held out.
+
+    Of more than MOST_BARS classes, those with the fewest clips for training are shown.
+    """
+    n_train, n_test = np.asarray(n_train), np.asarray(n_test)
+    shown = np.arange(len(names))
+    if len(names) > MOST_BARS:
+        shown = np.argsort(n_train, kind="stable")[:MOST_BARS]
+    figure, axis = subplots(figsize=(7, 0.6 + 0.28 * len(shown)))
+    places = range(len(shown))
+    axis.barh(places, n_train[shown], label="training")
+    axis.barh(places, n_test[shown], left=n_train[shown], label="held out")
+    axis.set_yticks(places, [printable(names[index]) for index in shown], parse_math=False)
     axis.invert_yaxis()
     axis.set_xlabel("clips")
+    if len(shown) < len(names):
+        axis.set_title(f"the {len(shown)} classes of {len(names)} with the fewest clips")
     axis.legend(fontsize=8)
     return figure
 
@@ -163,11 +174,6 @@ def printable(text: str) -> str:
     return "".join(
         c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in whole
     )
-
-
-def _shown_of(n: int) -> np.ndarray:
-    """The indices of at most MOST_PANELS of n pictures, evenly."""
-    return np.linspace(0, n - 1, min(n, MOST_PANELS)).round().astype(int)
 
 
 def _with_number(title: str, n: int) -> str:

@@ -21,7 +21,7 @@ class DecodingError(ValueError):
 
 
 def decode(path: Path, kind: str = "") -> Path:
-    """A file of 32-bit samples (Wave64) with the first sound track of `path`, at its own rate.
+    """A WAV file of 32-bit samples with the first sound track of `path`, at its own rate.
 
     kind is what the file is, where that is known: some have the suffix of another kind.
 
@@ -36,14 +36,15 @@ def decode(path: Path, kind: str = "") -> Path:
         )
     status = path.stat()
     name = digest_of(str(path.absolute()), str(status.st_size), str(status.st_mtime_ns))
-    target = DECODED / f"{name}.w64"
+    target = DECODED / f"{name}.wav"
     if not target.exists():
         DECODED.mkdir(exist_ok=True)
         handle, part = tempfile.mkstemp(".part", dir=DECODED)
         os.close(handle)
         # as file:…, a name cannot be taken for an option or for the address of something else
         what = ["-i", b"file:" + os.fsencode(path.absolute()), "-map", "0:a:0"]
-        how = ["-f", "w64", "-c:a", "pcm_f32le", "-y", part]
+        # as RF64, which may have any length; of Wave64, libsndfile 1.2 takes floats for integers
+        how = ["-f", "wav", "-rf64", "always", "-c:a", "pcm_f32le", "-y", part]
         command = [program, "-nostdin", "-v", "error", "-protocol_whitelist", "file", *what, *how]
         try:
             done = subprocess.run(command, capture_output=True, check=False, timeout=LONGEST_S)

@@ -2,13 +2,19 @@
 
 import math
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from helpers.config import AudioConfig
+from helpers.data.audit import AuditRow
+from helpers.data.clips import ClipCache
 from helpers.judge.advice import (
     MEASURED,
     advise_on_training,
+    class_advice,
     distance_per_accuracy,
     expect_from_clips,
     find_faults,
@@ -177,3 +183,36 @@ def test_fewer_than_were_measured_are_told_so_beside_the_fewest(n_clips):
 def test_with_more_than_were_measured_minutes_come_first():
     assert "more minutes" in expect_from_clips(10_000)
     assert "Twice as many" not in expect_from_clips(10_000)
+
+
+def advice_on(*counts: int, without_a_clip: int = 0) -> list[str]:
+    """The advice on classes with so many training clips, and on some without a usable recording."""
+    names = tuple(f"c{number:03d}" for number in range(len(counts)))
+    labels = np.repeat(np.arange(len(counts)), counts)
+    rows = [AuditRow("x", name, "kept", split="train") for name in names]
+    rows += [AuditRow("x", f"lost{n}", "silent") for n in range(without_a_clip)]
+    nothing = np.zeros(len(labels), np.int64)
+    parts = Path(), AudioConfig(), names, tuple(rows), np.zeros(0), labels, nothing, nothing
+    return class_advice(ClipCache(*parts, key=""))
+
+
+def test_advice_on_classes_grows_milder_with_more_clips():
+    assert advice_on(9, 100) == [
+        "1 class has fewer than 10 training clips ('c000'): too few to learn from. Add recordings "
+        "or leave such a class out."
+    ]
+    assert advice_on(10, 49, 100) == [
+        "2 classes have fewer than 50 training clips ('c000', 'c001'): expect less variety. 100 or "
+        "more are better."
+    ]
+    (unequal,) = advice_on(60, 301)
+    assert unequal.startswith("1 class has less than a fifth of the 301 training clips")
+    assert advice_on(60, 300) == []
+
+
+def test_advice_on_any_number_of_classes_is_four_sentences_what_helps_most_first():
+    told = advice_on(*[5] * 180, *[20] * 10, *[60] * 9, 301, without_a_clip=4)
+    starts = "4 classes have no usable", "180 classes have fewer than 10", "10 classes have fewer"
+    starts += ("9 classes have less than a fifth",)
+    assert [line.startswith(start) for line, start in zip(told, starts, strict=True)] == [True] * 4
+    assert "('c000', 'c001', 'c002' and 177 more)" in told[1]

@@ -16,6 +16,9 @@ def install(
     What Google keeps is in folder/google until Drive is mounted. refused: the user does not allow
     that. person: somebody is there, whatever the kernel says. patch and put set an attribute and an
     entry. Returns the list of the mounts asked for.
+
+    The files that the person uploads are google.colab.files.chosen, contents by their names.
+    What the page makes of a script is google.colab.output.page(script).
     """
     calls, mounted, mount_point = [], [], folder / "drive"
 
@@ -29,12 +32,24 @@ def install(
         (folder / "google").rename(mount_point)
         mounted.append(True)
 
-    drive = types.ModuleType("google.colab.drive")
-    drive.mount = mount
+    def upload(target_dir=""):
+        for name, content in files.chosen.items():
+            Path(target_dir, name).write_bytes(content)
+        return dict(files.chosen)
+
+    def eval_js(script, ignore_result=False, timeout_sec=None):
+        return output.page(script)
+
     package = types.ModuleType("google.colab")
-    package.drive = drive
-    put(sys.modules, "google.colab", package)
-    put(sys.modules, "google.colab.drive", drive)
+    drive, files, output = (
+        types.ModuleType(f"google.colab.{name}") for name in ("drive", "files", "output")
+    )
+    drive.mount = mount
+    files.upload, files.chosen = upload, {}
+    output.eval_js, output.page = eval_js, lambda script: None
+    package.drive, package.files, package.output = drive, files, output
+    for module in (package, drive, files, output):
+        put(sys.modules, module.__name__, module)
     patch(colab, "DRIVE", mount_point)
     patch(colab, "COLAB_HOSTNAME", folder / "hostname")
     if person:

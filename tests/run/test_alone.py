@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from making import zip_folder
 from test_notebooks import SMALL, code_of, printed, read
 
 from benchmarks.first_sound import copy_project
@@ -30,8 +31,10 @@ def clone(tmp_path):
     return make
 
 
-def execute(project: Path, name: str, first: str = "", whole: bool = True) -> str:
-    """Execute a notebook with small settings, and return what it prints.
+def execute(
+    project: Path, name: str, first: str = "", whole: bool = True, **parameters: bool
+) -> str:
+    """Execute a notebook with small settings and these, and return what it prints.
 
     first: code that runs before the run is opened. whole: execute all cells; else only those up to
     the cell that opens the run.
@@ -42,7 +45,7 @@ def execute(project: Path, name: str, first: str = "", whole: bool = True) -> st
     notebook.cells[number].source = first + notebook.cells[number].source
     notebook.cells = notebook.cells if whole else notebook.cells[: number + 1]
     nbformat.write(notebook, path)
-    done = execute_notebook(path, project / "done.ipynb", SMALL[name])
+    done = execute_notebook(path, project / "done.ipynb", SMALL[name] | parameters)
     return printed(done)
 
 
@@ -76,17 +79,26 @@ def test_a_notebook_runs_by_itself_in_an_empty_clone(name, clone):
     assert (run / "generator.safetensors").exists() == (name == "03_train")
 
 
-def test_in_colab_each_notebook_finds_on_drive_what_the_one_before_left(clone, tmp_path):
-    """Three machines, one after the other, with the Drive of one person."""
+def test_in_colab_each_notebook_finds_on_drive_what_the_one_before_left(
+    clone, tmp_path, write_sounds
+):
+    """Three machines, one after the other, with the Drive of one person, who uploads sounds."""
     run = tmp_path / "drive" / "MyDrive" / "class-sounds" / "runs" / "demo"
+    write_sounds(tmp_path / "sounds", 14, seed=0)
+    archive = zip_folder(tmp_path / "sounds", tmp_path / "mine.zip")
+    chosen = f"{{'mine.zip': Path({str(archive)!r}).read_bytes()}}"
+    first = f"{as_in_colab(tmp_path)}sys.modules['google.colab'].files.chosen = {chosen}\n"
     told = {}
     for name in ("01_data", "03_train", "04_listen"):
-        told[name] = execute(clone(name), name, as_in_colab(tmp_path))
+        parameters = {"upload": True} if name == "01_data" else {}
+        told[name] = execute(clone(name), name, first, **parameters)
         assert f"run folder: {run}" in told[name], name
         assert "yet:" not in told[name] and "not mounted" not in told[name], name
         (tmp_path / "drive").rename(tmp_path / "google")  # the machine goes away
         assert not (tmp_path / name / "runs").exists(), name
+    assert f"your own sounds in {run / 'recordings'} are used" in told["01_data"]
     assert f"sent to {run} at every checkpoint" in told["03_train"]
+    assert "36 clips of 3 classes" in told["03_train"]
     assert "made at step 4" in told["04_listen"] and NOT_MEASURED not in told["04_listen"]
     kept = tmp_path / "google" / "MyDrive" / "class-sounds" / "runs" / "demo"
     assert [line["step"] for line in read_metrics(kept / "metrics.jsonl", "quality")] == [4]

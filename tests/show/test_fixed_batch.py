@@ -80,6 +80,17 @@ def test_of_many_classes_fewer_sounds_are_drawn(tiny_audio, tmp_path, notebook):
     assert titles == [name for name in classes for _ in range(2)]
 
 
+def test_of_a_thousand_classes_those_of_the_fixed_batch_are_drawn_and_written(
+    tiny_audio, tmp_path, notebook
+):
+    mels, waveforms = (x[:1].expand(128 * 4, *x.shape[1:]) for x in batch(tiny_audio))
+    FixedBatchView([str(number) for number in range(1000)], tiny_audio)(
+        mels, waveforms, "step 7", tmp_path
+    )
+    names = sorted(int(path.stem) for path in tmp_path.glob("*.wav"))
+    assert len(names) == 128 and (names[0], names[-1]) == (0, 999)
+
+
 def test_the_picture_is_shown_once_and_then_replaced(tiny_audio, tmp_path, notebook):
     view = FixedBatchView(CLASSES, tiny_audio)
     for step in range(3):

@@ -77,6 +77,14 @@ def test_figures_are_left_to_the_cell_that_returns_them(tiny_audio):
     assert plt.get_fignums() == []
 
 
+def test_of_many_classes_the_bars_are_those_with_the_fewest_clips():
+    figure = class_balance([f"c{n}" for n in range(1000)], [*range(2000, 1000, -1)], [7] * 1000)
+    (axis,) = figure.axes
+    assert [label.get_text() for label in axis.get_yticklabels()][:2] == ["c999", "c998"]
+    assert axis.get_title() == "the 40 classes of 1000 with the fewest clips"
+    assert len(axis.patches) == 80 and figure.get_size_inches()[1] < 20
+
+
 def test_figures_of_different_judges_are_different_curves():
     def line(minutes, judge):
         return {"step": 1, "minutes": minutes, "accuracy": 0.5, "frechet": 9.0, "judge": judge}

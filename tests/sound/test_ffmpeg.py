@@ -41,12 +41,15 @@ def pitch(waveform) -> float:
 
 @needs_ffmpeg
 @pytest.mark.parametrize("suffix", CODECS)
-def test_a_file_of_a_telephone_is_read_at_its_length_and_pitch(tone, tmp_path, decoded, suffix):
+def test_a_file_of_a_telephone_is_read_at_its_length_pitch_and_level(
+    tone, tmp_path, decoded, suffix
+):
     path = encode(tone, tmp_path / f"-i memo é{suffix.upper()}", "-c:a", CODECS[suffix])
     waveform, info = read_audio(path, 16_000)
     assert (info.sample_rate, info.n_channels) == (44_100, 1)
     assert len(waveform) / 16_000 == pytest.approx(2, abs=0.1)
     assert pitch(waveform[2_000:14_000]) == pytest.approx(523, abs=3)
+    assert np.sqrt(np.mean(waveform[2_000:14_000] ** 2)) == pytest.approx(0.5 / 2**0.5, rel=0.05)
     clip = read_clip(path, 16_000, 20_000, 8_000, len(waveform) / 16_000)
     np.testing.assert_allclose(clip, waveform[20_000:28_000], atol=1e-4)
     assert len(list(decoded.iterdir())) == 1, "it is decoded once"
@@ -60,7 +63,7 @@ def test_the_sound_of_a_video_is_read_and_a_video_without_is_named(tone, tmp_pat
     path = encode(tone, tmp_path / "silent.mp4", *pictures, "-map", "1:v")
     with pytest.raises(AudioError, match="cannot be decoded by ffmpeg: .*matches no streams"):
         read_audio(path, 16_000)
-    assert [file.suffix for file in decoded.iterdir()] == [".w64"]
+    assert [file.suffix for file in decoded.iterdir()] == [".wav"]
 
 
 @needs_ffmpeg

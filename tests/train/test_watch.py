@@ -46,7 +46,9 @@ def test_the_fixed_batch_is_the_same_for_every_watch():
     assert z.shape == (12, 8)
     assert labels.tolist() == [0] * 4 + [1] * 4 + [2] * 4
     assert torch.equal(fixed_batch(8, 3)[0], z)
-    assert len(fixed_batch(8, 50)[1]) == 200  # four of each, however many classes
+    assert len(fixed_batch(8, 50)[1]) == 200, "four of each"
+    some = fixed_batch(8, 1000)[1].unique()
+    assert len(some) == 128 and (some[0], some[-1]) == (0, 999), "of many classes, some"
 
 
 @pytest.mark.parametrize("recipe", ["baseline", "modern"])
