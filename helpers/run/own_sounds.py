@@ -18,7 +18,8 @@ from helpers.run import colab
 from helpers.run.colab import RunError
 from helpers.run.folder import RunFolder, resolve_source
 from helpers.show.plots import printable
-from helpers.sound.audio_files import write_wav
+from helpers.sound.audio_files import SUFFIXES, write_wav
+from helpers.sound.file_kinds import HEAD_BYTES, kind_of_head
 
 TAKE = re.compile(r"take-(\d{4,})\.wav")
 NO_CLASS = (
@@ -31,14 +32,21 @@ def find_own_folder(run: RunFolder, data_source: str) -> Path:
     """The folder of class folders that own sounds go to.
 
     It is that in data_source, if this is a folder, and for the drum kit the run's `recordings`.
-    Raises RunError for anything else, to which no sound can be added.
+    Raises RunError for anything else, to which no sound can be added, such as a folder whose
+    classes stand in a table.
     """
     source, _ = resolve_source(data_source)
     if source == KIT:
         return run.recordings
     if os.path.isdir(source):
         with contextlib.suppress(SourceError):  # a new one holds no sounds yet
-            return open_source(source, run.work).folder
+            opened = open_source(source, run.work)
+            if opened.labels != "folders":
+                raise RunError(
+                    f"no sounds can be added to {data_source!r}: {opened.words}\n"
+                    "Add them yourself, or give a folder with a subfolder for each class"
+                )
+            return opened.folder
         return Path(source)
     raise RunError(
         f"no sounds can be added to {data_source!r}: set data_source to the folder that they shall "
@@ -54,7 +62,7 @@ def choose_source(run: RunFolder, data_source: str) -> str:
     own = run.recordings
     if understand_source(data_source) != KIT or own.name not in run.list_names():
         return data_source
-    if not any(map(is_audio, walk_files(own))):
+    if not any(is_audio(own / name) for name in walk_files(own)):
         return data_source
     print(printable(f"your own sounds in {own} are used; for the drum kit choose another run_dir"))
     return str(own)
@@ -82,7 +90,7 @@ def upload_sounds(folder: Path, class_name: str, progress: Callable | None = Non
     for name, content in files.items():
         if name.lower().endswith(ARCHIVE_SUFFIXES):
             _keep_archive(folder, name, content, progress)
-        elif not is_audio(name):
+        elif not (name.lower().endswith(SUFFIXES) or kind_of_head(content[:HEAD_BYTES])):
             print(printable(f"{name} is neither a sound nor an archive: it is not kept"))
         else:
             kept = keep_file(folder / check_class(class_name) / name, content)

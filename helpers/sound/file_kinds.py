@@ -43,7 +43,18 @@ def kind_of(path: Path) -> str:
 
     Raises OSError if the file cannot be read.
     """
-    return _kind(_head(path))
+    return kind_of_head(_head(path))
+
+
+def kind_of_head(head: bytes) -> str:
+    """The kind of an audio file whose first HEAD_BYTES bytes are these, as `kind_of` names it."""
+    for kind, marks in MARKS:
+        if all(head[at : at + len(mark)] == mark for at, mark in marks):
+            return kind
+    if head[:3] == b"ID3":  # a tag: mostly of MP3, and rarely of AAC
+        size = sum((byte & 127) << (7 * (3 - n)) for n, byte in enumerate(head[6:10]))
+        return _frame_kind(head[10 + size :]) or "mp3"
+    return _frame_kind(head)
 
 
 def promised_seconds(path: Path, info: SourceInfo) -> float:
@@ -52,7 +63,7 @@ def promised_seconds(path: Path, info: SourceInfo) -> float:
     info is what the decoder took from its header; of some formats it guesses the length.
     """
     head = _head(path)
-    kind = _kind(head)
+    kind = kind_of_head(head)
     if kind == "wav":
         return _wav_seconds(head, info.sample_rate)
     says = kind == "flac" or (
@@ -77,16 +88,6 @@ def cut_off(path: Path, info: SourceInfo, read_s: float) -> str:
 def _head(path: Path) -> bytes:
     with open(path, "rb") as file:
         return file.read(HEAD_BYTES)
-
-
-def _kind(head: bytes) -> str:
-    for kind, marks in MARKS:
-        if all(head[at : at + len(mark)] == mark for at, mark in marks):
-            return kind
-    if head[:3] == b"ID3":  # a tag: mostly of MP3, and rarely of AAC
-        size = sum((byte & 127) << (7 * (3 - n)) for n, byte in enumerate(head[6:10]))
-        return _frame_kind(head[10 + size :]) or "mp3"
-    return _frame_kind(head)
 
 
 def _frame_kind(head: bytes) -> str:
