@@ -172,7 +172,7 @@ class DataConfig:
     source: str = "kit"
     kit_clips: int = 2_000  # how many the built-in kit makes
     stage: bool = False  # copy the recordings to the local disk first, as from a mounted drive
-    labels: str = "auto"  # how files get their classes; see data/labels.py
+    labels: str = "auto"  # how files get their classes; see data/labelling.py
     slice_long: str = "auto"  # several clips of a long recording: yes, no, or in small classes
     lead_s: float = 0.02  # a clip of a long recording begins so much before its sound
     channels: str = "mix"  # of several channels: their mean, or the "loudest" one

@@ -14,7 +14,7 @@ from helpers.config import digest_of
 from helpers.data.archives import SourceError, archive_stem, extract_archive
 from helpers.data.drum_kit import make_kit
 from helpers.data.known_datasets import KNOWN_DATASETS, KnownDataset, download, fetch
-from helpers.data.labels import Labelling, find_labels
+from helpers.data.labelling import Labelling, find_labels
 from helpers.data.layouts import recognise_holdout
 from helpers.data.source_names import KIT, understand_source
 from helpers.files import one_at_a_time

@@ -10,7 +10,7 @@ from making import TONE, make_sounds, relative, zip_folder
 from helpers.data import sources
 from helpers.data.archives import SourceError
 from helpers.data.drum_kit import make_kit
-from helpers.data.labels import find_labels
+from helpers.data.labelling import find_labels
 from helpers.data.layouts import list_files, recognise_holdout
 from helpers.data.sources import open_source
 from helpers.files import one_at_a_time

@@ -8,7 +8,7 @@ from making import make_sounds, zip_folder
 from helpers.config import DataConfig
 from helpers.data.archives import SourceError
 from helpers.data.clips import prepare_clips
-from helpers.data.labels import HOLDOUT, find_labels
+from helpers.data.labelling import HOLDOUT, find_labels
 from helpers.data.sources import open_source
 
 
