@@ -167,7 +167,7 @@ def _by_folders(folder: Path, inside: list[str], names: list[str]) -> Labelling:
     for path in in_folders:
         split = ("test" if path in held_out else "train") if held_out else ""
         files.append(LabelledFile(path, spellings[Path(path).parts[0]], split))
-    words = f"the classes are the {_count(files)} folders in {str(folder)!r}"
+    words = f"the classes are the {_number(files, 'folder')} in {str(folder)!r}"
     odd = [top for top in spellings if _split_of(top)]
     if odd:
         words += f"; of these, {_some(odd)} have the names of splits"
@@ -198,8 +198,10 @@ def _by_splits(folder: Path, inside: list[str]) -> Labelling:
     if not files:
         raise SourceError(f"{_some(tops)} hold no class folders: {HOW_TO_ARRANGE}. {HOW_TO_CHOOSE}")
     test = sorted(top for top, split in splits.items() if split == "test")
-    words = f"{_some(tops)} are parts of one data set: the classes are the {_count(files)} folders"
-    words += " in them" + (f", and what lies in {_some(test)} is held out" if test else "")
+    words = f"{_some(tops)} are parts of one data set: the classes are the "
+    words += f"{_number(files, 'folder')} in them" + (
+        f", and what lies in {_some(test)} is held out" if test else ""
+    )
     return _labelling(folder, "splits", files, words)
 
 
@@ -219,7 +221,7 @@ def _by_names(folder: Path, inside: list[str], pattern: str) -> Labelling:
         )
     left_out = len(inside) - len(files)
     words = f"the classes are {{label}} in the names of the files, by the pattern {pattern!r}: "
-    words += f"{_count(files)} classes"
+    words += _number(files, "class", "classes")
     words += f"; {left_out} files fit it not and are left out" if left_out else ""
     return _labelling(folder, f"names:{pattern}", files, words)
 
@@ -243,7 +245,8 @@ def _by_table(folder: Path, audio: list[str], table: LabelTable, named: str) -> 
         raise SourceError(
             f"column {column!r} of {table.path} is empty for every file of the folder"
         )
-    words = f"the classes are the column {column!r} of {table.path}: {_count(files)} classes"
+    words = f"the classes are the column {column!r} of {table.path}: "
+    words += _number(files, "class", "classes")
     words += f", and its column {split!r} says what is held out" if by_split else ""
     n_lost = sum(not path for path, _ in table.matches)
     if n_lost:
@@ -297,8 +300,10 @@ def _plain_pattern(paths: list[str]) -> str:
     length = counts.most_common(1)[0][0] if counts else 0
     if length >= 5 and counts[length] >= 0.9 * len(stems):
         columns = list(zip(*(one[1::2] for one in parts if len(one) == length), strict=True))
+        has_words = any(not value.isdecimal() for value in sum(columns, ()))
         for number, column in enumerate(columns):
-            if _could_be_labels(column):
+            is_number = all(value.isdecimal() for value in column)
+            if _could_be_labels(column) and (not is_number or number == 0 and has_words):
                 is_index = all(value.isdecimal() for value in columns[-1])
                 words = [f"{{part{n + 1}}}" for n in range(len(columns))]
                 words[-1] = "{index}" if is_index else words[-1]
@@ -379,6 +384,12 @@ def _spellings(tops: set[str]) -> dict[str, str]:
 
 def _count(files: list[LabelledFile]) -> int:
     return len({one.label for one in files})
+
+
+def _number(files: list[LabelledFile], one: str, several: str = "") -> str:
+    """How many classes there are, with the word for them."""
+    n = _count(files)
+    return f"{n} {one if n == 1 else several or f'{one}s'}"
 
 
 def _some(names, most: int = 3) -> str:

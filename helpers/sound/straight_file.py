@@ -30,7 +30,10 @@ class StraightFile(soundfile.SoundFile):
     def __init__(self, path: bytes):
         self.path = path
         with decoders_silenced():
-            super().__init__(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
+            try:
+                super().__init__(os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0)))
+            except soundfile.SoundFileError:  # some are known by the suffix alone
+                super().__init__(path)
 
     def seekable(self) -> bool:
         """False, which keeps soundfile from seeking by itself; `seek` works where it can."""

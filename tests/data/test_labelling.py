@@ -234,6 +234,12 @@ def test_labels_in_the_names_of_files(tmp_path, names, pattern, expected):
     assert {one.label for one in find_labels(tmp_path, labelling.how).files} == expected
 
 
+def test_numbers_alone_are_no_plain_classes(tmp_path):
+    make_sounds(tmp_path, *[f"{n % 2}-{n}-0.wav" for n in range(8)])
+    assert find_labels(tmp_path).how == "single"
+    assert classes(tmp_path, "names:{label}-{index}-0") == {"0", "1"}
+
+
 def test_names_that_fit_no_pattern_are_counted_and_none_is_an_error(tmp_path):
     make_sounds(tmp_path, "dog_1.wav", "dog_2.wav", "odd.wav")
     assert "1 files fit it not" in find_labels(tmp_path, "names:{label}_{index}").words

@@ -130,6 +130,12 @@ def test_the_content_chooses_the_decoder_not_the_name(tone, tmp_path):
     assert len(read_audio(whole, RATE)[0]) == 2 * RATE
 
 
+def test_an_mp3_after_zeros_is_known_by_its_suffix(tone, tmp_path):
+    path = tmp_path / "zeros.mp3"
+    path.write_bytes(bytes(4_096) + tone("MP3", "MPEG_LAYER_III").read_bytes())
+    assert kind_of(path) == "" and len(read_audio(path, RATE)[0]) > RATE
+
+
 def test_the_companion_file_of_macos_does_not_hide_an_mp3(tone):
     path = tone("MP3", "MPEG_LAYER_III")
     (path.parent / f"._{path.name}").write_bytes(bytes(40))
