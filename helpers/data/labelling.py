@@ -14,6 +14,7 @@ from typing import NamedTuple
 from helpers.data.archives import ARCHIVE_SUFFIXES, HOW_TO_ARRANGE, SourceError
 from helpers.data.label_tables import LabelTable, read_tables
 from helpers.data.layouts import is_audio, walk_files
+from helpers.data.name_patterns import compile_pattern, plain_pattern
 from helpers.sound.audio_files import SUFFIXES
 
 HOW_TO_CHOOSE = (
@@ -27,8 +28,6 @@ FOLD = re.compile(r"(fold|split)[ _-]?(\d+)")
 LISTS = re.compile(r"(test|valid)\w*_list\.txt")  # as Speech Commands has them
 NOT_CLASSES = ("doc", "docs", "documents", "images", "label", "labels", "meta", "metadata")
 NOT_CLASSES += ("annotations", "licenses", "pictures", "scripts", "src", "tools", "utils")
-PART = r"[^_\-. ]+"  # of a file's name
-FEWEST_OF_LABEL = 2  # files, on average, before a part of their names is taken for the class
 
 
 class LabelledFile(NamedTuple):
@@ -123,7 +122,7 @@ def _recognise(
         )
     if tops and not are_splits:
         return _by_folders(inner, inside, names)
-    if pattern := _plain_pattern(inside):
+    if pattern := plain_pattern(inside):
         return _by_names(inner, inside, pattern)
     return _single(inner, inside)
 
@@ -136,7 +135,7 @@ def _unwrap(folder: Path, names: list[str], audio: list[str]) -> tuple[Path, lis
         (first, *others), inside = sorted(tops), [Path(path).parts for path in audio]
         if others or any(len(parts) == 2 for parts in inside) and not _all_loose(inside):
             break
-        if _all_loose(inside) and not _plain_pattern([parts[-1] for parts in inside]):
+        if _all_loose(inside) and not plain_pattern([parts[-1] for parts in inside]):
             break
         folder = folder / first
         names = [path.removeprefix(f"{first}/") for path in names if path.startswith(f"{first}/")]
@@ -206,7 +205,7 @@ def _by_splits(folder: Path, inside: list[str]) -> Labelling:
 
 
 def _by_names(folder: Path, inside: list[str], pattern: str) -> Labelling:
-    form = _compile(pattern)
+    form = compile_pattern(pattern)
     files = []
     for path in inside:
         if match := form.fullmatch(Path(path).stem):
@@ -290,48 +289,6 @@ def _named_table(folder: Path, names: list[str], audio: list[str], named: str) -
             f"{path!r} has no column {column!r}, but {', '.join(map(repr, tables[0].columns))}"
         )
     return tables[0]
-
-
-def _plain_pattern(paths: list[str]) -> str:
-    """The pattern of the files' names, if one part of them is plainly the class; else ""."""
-    stems = [Path(path).stem for path in paths]
-    parts = [re.split(f"({PART})", stem) for stem in stems]  # separators and parts, by turns
-    counts = Counter(map(len, parts))
-    length = counts.most_common(1)[0][0] if counts else 0
-    if length >= 5 and counts[length] >= 0.9 * len(stems):
-        columns = list(zip(*(one[1::2] for one in parts if len(one) == length), strict=True))
-        has_words = any(not value.isdecimal() for value in sum(columns, ()))
-        for number, column in enumerate(columns):
-            is_number = all(value.isdecimal() for value in column)
-            if _could_be_labels(column) and (not is_number or number == 0 and has_words):
-                is_index = all(value.isdecimal() for value in columns[-1])
-                words = [f"{{part{n + 1}}}" for n in range(len(columns))]
-                words[-1] = "{index}" if is_index else words[-1]
-                words[number] = "{label}"
-                joined = list(next(one for one in parts if len(one) == length))
-                joined[1::2] = words
-                return "".join(joined)
-    numbered = [re.fullmatch(r"(.*?[^\d_\-. ])[_\-. ]*\d+", stem) for stem in stems]
-    if all(numbered) and _could_be_labels([match[1] for match in numbered]):
-        return "{label}{index}"
-    return ""
-
-
-def _could_be_labels(values) -> bool:
-    """Whether these are few names for many files."""
-    n_values = len(set(values))
-    return n_values >= 2 and n_values * FEWEST_OF_LABEL < len(values)
-
-
-def _compile(pattern: str) -> re.Pattern:
-    """A pattern with {label}, {index} and other names in braces, as a regular expression."""
-    kinds = {"label": "(?P<label>.+?)", "split": f"(?P<split>{PART})", "index": r"\d+"}
-    pieces = re.split(r"\{(\w+)\}", pattern)
-    text = re.escape(pieces[0])
-    for name, between in zip(pieces[1::2], pieces[2::2], strict=True):
-        text += kinds.pop(name, PART if name not in ("label", "index") else r"\d+")
-        text += re.escape(between)
-    return re.compile(text)
 
 
 def _split_of(name: str) -> str:

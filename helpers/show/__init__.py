@@ -1,5 +1,6 @@
 """What a notebook shows: pictures, tables, players and panels.
 
-Read in this order: `plots` (figures and tables), `audio_player` (one sound), `fixed_batch` (how
-training goes), `panels` (buttons and sliders; the only module that knows ipywidgets).
+Read in this order: `plots` (figures and tables), `audio_player` (one sound), `audit_page` (what
+01_data says of a folder), `fixed_batch` (how training goes), `panels` (buttons and sliders; the
+only module that knows ipywidgets).
 """
