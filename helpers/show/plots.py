@@ -147,6 +147,12 @@ def table(rows: Sequence[dict], caption: str = "", most: int = 200) -> HTML:
     return HTML(f"<p>{_cell(caption)}</p><table><tr>{head}</tr>{body}</table>{more}")
 
 
+def folded(summary: str, *lines: str) -> HTML:
+    """A line, and more lines that a click on it unfolds; every text is escaped."""
+    items = "".join(f"<li>{_cell(line)}</li>" for line in lines)
+    return HTML(f"<details><summary>{_cell(summary)}</summary><ul>{items}</ul></details>")
+
+
 def subplots(*shape: int, **options) -> tuple[Figure, plt.Axes | np.ndarray]:
     """As plt.subplots; the figure is closed, so that only the cell that returns it shows it."""
     figure, axes = plt.subplots(*shape, layout="constrained", **options)

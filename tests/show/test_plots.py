@@ -8,6 +8,7 @@ from helpers.show.plots import (
     SHOWN_RANGE_DB,
     class_balance,
     difference_grid,
+    folded,
     loss_curves,
     printable,
     progress_curves,
@@ -108,3 +109,9 @@ def test_a_table_escapes_what_it_shows_and_counts_what_it_does_not():
 
 def test_broken_and_control_characters_are_replaced():
     assert printable("rain\n\x07\udcff") == "rain\n\N{REPLACEMENT CHARACTER}?"
+
+
+def test_technical_lines_are_folded_below_one():
+    page = folded("a <clip>", "window 256", "hop & more").data
+    assert page.startswith("<details><summary>a &lt;clip&gt;</summary>")
+    assert "<li>window 256</li><li>hop &amp; more</li>" in page
