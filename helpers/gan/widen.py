@@ -73,7 +73,8 @@ def _insert(
     if x.dim() <= axis or x.shape[axis] < len(before):
         raise ValueError(f"a tensor of {tuple(x.shape)} has no entry for each of {len(before)}")
     others, known = x.split([x.shape[axis] - len(before), len(before)], dim=axis)
-    new_names = [name for name in now if name not in set(before)]
+    known_names = set(before)
+    new_names = [name for name in now if name not in known_names]
     entries = dict(zip(before, known.split(1, dim=axis), strict=True))
     new = fill(known, axis, len(new_names), seed)
     entries |= zip(new_names, new.split(1, dim=axis), strict=True)

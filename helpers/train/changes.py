@@ -106,20 +106,19 @@ def changes_since_training(files: RunFiles, model: ModelConfig, clips: ClipCache
 
 def describe_changes(trained: TrainedOn, clips: ClipCache) -> str:
     """In words, which files and classes are new or gone in other clips than those trained on."""
-    if trained.files is None:
+    known = trained.files
+    if known is None:
         return "other recordings"
     new = Counter(row.label for row in _new_files(trained, clips.audit))
-    now = {label: set(digests) for label, digests in used_files(clips.audit).items()}
-    gone = {label: len(of - now.get(label, set())) for label, of in trained.files.items()}
-    new_names = [name for name in clips.classes if name not in trained.classes]
-    gone_names = [name for name in trained.classes if name not in clips.classes]
-    added = [f"{_count(n, 'new file')} in {name!r}" for name, n in new.items() if name in gone]
-    removed = [
-        f"{_count(n, 'file')} gone from {name!r}"
-        for name, n in gone.items()
-        if n and name not in gone_names
+    now = used_files(clips.audit)
+    gone = Counter({name: len(of.difference(now.get(name, ()))) for name, of in known.items()})
+    both = sorted({*clips.classes} & {*trained.classes})
+    new_names = sorted({*clips.classes} - {*trained.classes})
+    gone_names = sorted({*trained.classes} - {*clips.classes})
+    found = [
+        _list([f"{_count(new[name], 'new file')} in {name!r}" for name in both if new[name]]),
+        _list([f"{_count(gone[name], 'file')} gone from {name!r}" for name in both if gone[name]]),
     ]
-    found = [_list(added), _list(removed)]
     if new_names:
         named = [f"{name!r} ({_count(new[name], 'file')})" for name in new_names]
         found.append(f"{_count(len(new_names), 'new class', 'new classes')}: {_list(named)}")
