@@ -75,10 +75,10 @@ def _insert(
     others, known = x.split([x.shape[axis] - len(before), len(before)], dim=axis)
     known_names = set(before)
     new_names = [name for name in now if name not in known_names]
-    entries = dict(zip(before, known.split(1, dim=axis), strict=True))
+    entries = dict(zip(before, known.unbind(axis), strict=True))
     new = fill(known, axis, len(new_names), seed)
-    entries |= zip(new_names, new.split(1, dim=axis), strict=True)
-    return torch.cat([others, *(entries[name] for name in now)], dim=axis)
+    entries |= zip(new_names, new.unbind(axis), strict=True)
+    return torch.cat([others, torch.stack([entries[name] for name in now], dim=axis)], dim=axis)
 
 
 def _near_the_mean(known: Tensor, axis: int, n: int, seed: int) -> Tensor:

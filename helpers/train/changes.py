@@ -11,6 +11,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
+from torch import Tensor
+
 from helpers.config import DataConfig, ModelConfig, RunConfig, check_classes, checkpoint_identity
 from helpers.config_json import differences
 from helpers.data.audit import AuditRow
@@ -29,7 +32,7 @@ class TrainedOn(NamedTuple):
     settings: dict
     classes: tuple[str, ...]
     digest: str  # of the clips
-    files: dict[str, set[str]] | None  # the digests of the files, by class; None: none were noted
+    files: dict[str, set[str]] | None  # their digests by class; None: by an earlier version
 
 
 class Changes(NamedTuple):
@@ -39,13 +42,10 @@ class Changes(NamedTuple):
     new_files: list[AuditRow]
 
 
-def used_files(audit: Iterable[AuditRow]) -> dict[str, list[str]]:
-    """The digests of the files that clips are made of, by class: a checkpoint's note of them."""
-    found: dict[str, list[str]] = {}
-    for row in audit:
-        if row.status == "kept":
-            found.setdefault(row.label, []).append(row.digest)
-    return found
+def pack_files(audit: Iterable[AuditRow]) -> Tensor:
+    """The digests of the files that clips are made of, by class, as bytes for a checkpoint."""
+    text = json.dumps({name: sorted(digests) for name, digests in _used_files(audit).items()})
+    return torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
 
 
 def check_can_go_on(checkpoint: Checkpoint, config: RunConfig, root: Path) -> TrainedOn:
@@ -110,8 +110,8 @@ def describe_changes(trained: TrainedOn, clips: ClipCache) -> str:
     if known is None:
         return "other recordings"
     new = Counter(row.label for row in _new_files(trained, clips.audit))
-    now = used_files(clips.audit)
-    gone = Counter({name: len(of.difference(now.get(name, ()))) for name, of in known.items()})
+    now = _used_files(clips.audit)
+    gone = Counter({name: len(of - now.get(name, set())) for name, of in known.items()})
     both = sorted({*clips.classes} & {*trained.classes})
     new_names = sorted({*clips.classes} - {*trained.classes})
     gone_names = sorted({*trained.classes} - {*clips.classes})
@@ -143,9 +143,10 @@ def of_another_version(root: Path) -> Iterator[None]:
 def _read(checkpoint: Checkpoint) -> TrainedOn:
     identity = json.loads(checkpoint.note["identity"])
     settings = {part: value for part, value in identity.items() if part not in RECORDINGS}
-    files = checkpoint.note.get("files")
-    if files is not None:
-        files = {label: set(digests) for label, digests in files.items()}
+    files, packed = None, checkpoint.tensors.get("files")
+    if packed is not None:
+        found = json.loads(packed.numpy().tobytes())
+        files = {name: set(digests) for name, digests in found.items()}
     classes = check_classes(identity["classes"])
     return TrainedOn(checkpoint.step, settings, classes, identity["data"]["digest"], files)
 
@@ -167,6 +168,14 @@ def _find_obstacle(trained: TrainedOn, now: dict) -> str:
             f"recordings: take the same recordings again, {START_OVER}"
         )
     return ""
+
+
+def _used_files(audit: Iterable[AuditRow]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for row in audit:
+        if row.status == "kept":
+            found.setdefault(row.label, set()).add(row.digest)
+    return found
 
 
 def _new_files(trained: TrainedOn, audit: Iterable[AuditRow]) -> list[AuditRow]:

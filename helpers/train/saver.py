@@ -29,7 +29,7 @@ from helpers.train.changes import (
     check_can_go_on,
     describe_changes,
     of_another_version,
-    used_files,
+    pack_files,
 )
 from helpers.train.checkpoints import Checkpoint, load_newest_checkpoint, save_checkpoint
 from helpers.train.metrics_file import append_metrics, drop_lines_after, read_metrics
@@ -83,7 +83,7 @@ class Saver:
     ):
         self.files, self.config, self.send = files, config, send
         self.players, self.dataset, self.rng, self.thread = players, dataset, rng, thread
-        self.used_files = used_files(dataset.cache.audit)
+        self.packed_files = pack_files(dataset.cache.audit)
         self.trained: TrainedOn | None = None  # what the checkpoint was, that was taken up
         self.losses: list[dict[str, Tensor]] = []  # of the steps since the last line of metrics
         self.trouble = DiskTrouble()
@@ -166,8 +166,9 @@ class Saver:
         self.losses.clear()
         if is_first():
             identity = json.dumps(checkpoint_identity(self.config))
-            note = {"identity": identity, "seconds": schedule.seconds, "files": self.used_files}
+            note = {"identity": identity, "seconds": schedule.seconds}
             tensors = self.players.tensors() | {"rng": self.rng.get_state()}
+            tensors["files"] = self.packed_files
             tensors |= with_prefix("normaliser", self.dataset.normaliser.tensors())
             self.thread.start(self._write, Checkpoint(schedule.step, tensors, note), line)
 

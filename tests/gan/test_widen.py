@@ -95,6 +95,14 @@ def test_the_same_seed_gives_the_same_and_the_average_begins_with_the_generator(
             assert torch.equal(value, new[name.replace("average", "generator")])
 
 
+def test_classes_in_another_order_are_found_by_name(both, config):
+    old, new = (players.tensors() for players in both)
+    turned = widen(old, config, BEFORE, BEFORE[::-1])
+    for name, before, _ in wider_tensors(old, new):
+        (axis,) = [a for a, size in enumerate(old[name].shape) if size != new[name].shape[a]]
+        assert torch.equal(turned[name].movedim(axis, 0)[-2:], before[-2:].flip(0)), name
+
+
 def test_wider_players_learn(both, config):
     before = both[1].tensors()
     losses = take_step(both[1], config, 4, 2)
