@@ -9,7 +9,7 @@ import dataclasses
 from helpers.config import RECIPES, RunConfig
 from helpers.device import versions
 from helpers.run.folder import RunFolder
-from helpers.train.saver import check_newest_checkpoint
+from helpers.train.changes import check_newest_checkpoint
 
 
 def choose_training(

@@ -54,6 +54,14 @@ class PerBinNormaliser:
         log_mels = normalised.squeeze(1) * (std * STDS_PER_UNIT) + mean
         return torch.minimum(log_mels.clamp_min(self.floor_value), loudest)
 
+    def going_on(self, fitted: "PerBinNormaliser") -> "PerBinNormaliser":
+        """These statistics for a trained run whose clips are now those that `fitted` is of.
+
+        Mean and deviation stay: they are the units in which the networks have learned. The bound
+        rises to the loudest new clip: no network sees it.
+        """
+        return dataclasses.replace(self, loudest=torch.maximum(self.loudest, fitted.loudest))
+
     def silence(self) -> Tensor:
         """The normalised value of silence in each bin, (n_mels,)."""
         return (self.floor_value - self.mean) / (self.std * STDS_PER_UNIT)
@@ -91,6 +99,13 @@ class PerClipNormaliser:
         low = self.low.to(normalised.device)[labels][:, None, None]  # (B, 1, 1)
         high = self.high.to(normalised.device)[labels][:, None, None]
         return (normalised.squeeze(1) + 1) / 2 * (high - low) + low
+
+    def going_on(self, fitted: "PerClipNormaliser") -> "PerClipNormaliser":
+        """The statistics for a trained run whose clips are now those that `fitted` is of.
+
+        They are `fitted`: the networks have learned from clips that were scaled by themselves.
+        """
+        return fitted
 
     def silence(self) -> Tensor:
         """The normalised value of silence, (1,)."""

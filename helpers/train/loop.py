@@ -31,7 +31,13 @@ from helpers.judge.advice import DIVERGED, TrainingWarning
 from helpers.threads import ThreadsThatFollow
 from helpers.train.interrupts import StopButton
 from helpers.train.saver import SAMPLES, DiskTrouble, Saver
-from helpers.train.schedule import STEPS_BETWEEN_READINGS, Intervals, Limits, Schedule
+from helpers.train.schedule import (
+    STEPS_BETWEEN_READINGS,
+    STEPS_TO_SETTLE,
+    Intervals,
+    Limits,
+    Schedule,
+)
 from helpers.train.side_thread import SideThread
 
 Look = Callable[[int, float, nn.Module], None]
@@ -66,6 +72,8 @@ def train_gan(
 ) -> TrainResult:
     """Train the run in `folder`, from its newest checkpoint if there is one, until a limit.
 
+    A run goes on with more or fewer clips, and with new classes, for which the networks are
+    widened. It keeps its statistics: `dataset` gets them.
     Writes folder/checkpoints and folder/metrics.jsonl. At each interval look(step, minutes,
     generator) gets the generator that one would listen to, and after each checkpoint send() is
     called; both happen beside training. Ctrl-C or the stop button ends the step, saves and returns;
@@ -83,15 +91,18 @@ def train_gan(
     per_epoch = steps_per_epoch(dataset, config.train)
     if compiled is None:
         compiled = _alone_on("cpu", device) and limits.worth_compiling(per_epoch) and can_compile()
-    if device.type == "cuda":
-        dataset.move_to(device)
     players = Players(config, dataset.n_classes, device, precision, compiled)
     rng = torch.Generator().manual_seed(config.train.seed)
     folder.mkdir(parents=True, exist_ok=True)
     with SideThread() as writing, SideThread() as looking:
-        saver = Saver(RunFiles(folder), config, players, rng, writing, send)
+        saver = Saver(RunFiles(folder), config, players, dataset, rng, writing, send)
         looks = _Looks(look, players, dataset.n_classes, looking, saver.trouble)
         schedule = Schedule(limits, intervals, per_epoch, *saver.resume())
+        if device.type == "cuda":
+            dataset.move_to(device)
+        if saver.is_widened():  # how the old classes fare is heard before and soon after
+            looks.start(schedule)
+            schedule.look_after(STEPS_TO_SETTLE)
         stopped_by = _take_steps(dataset, config, device, players, rng, schedule, saver, looks)
         if stopped_by == "NaN":
             looking.finish()

@@ -10,24 +10,28 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from helpers.config import RunConfig, checkpoint_identity
-from helpers.config_json import differences
+from helpers.data.dataset import TrainAudioSpectrogramDataset
 from helpers.files import RunFiles, UnusableFileError
 from helpers.gan.players import Players
 from helpers.gan.processes import broadcast_from_first, is_first
+from helpers.gan.widen import widen
 from helpers.judge.advice import TrainingWarning
+from helpers.network_file import with_prefix, without_prefix
 from helpers.progress import say
-from helpers.train.checkpoints import (
-    START_OVER,
-    Checkpoint,
-    load_newest_checkpoint,
-    save_checkpoint,
+from helpers.sound.normalisation import load_normaliser
+from helpers.train.changes import (
+    TrainedOn,
+    check_can_go_on,
+    describe_changes,
+    of_another_version,
+    pack_files,
 )
+from helpers.train.checkpoints import Checkpoint, load_newest_checkpoint, save_checkpoint
 from helpers.train.metrics_file import append_metrics, drop_lines_after, read_metrics
 from helpers.train.schedule import Schedule
 from helpers.train.side_thread import SideThread
@@ -72,12 +76,15 @@ class Saver:
         files: RunFiles,
         config: RunConfig,
         players: Players,
+        dataset: TrainAudioSpectrogramDataset,
         rng: torch.Generator,
         thread: SideThread,
         send: Callable[[], None] | None,
     ):
         self.files, self.config, self.send = files, config, send
-        self.players, self.rng, self.thread = players, rng, thread
+        self.players, self.dataset, self.rng, self.thread = players, dataset, rng, thread
+        self.packed_files = pack_files(dataset.cache.audit)
+        self.trained: TrainedOn | None = None  # what the checkpoint was, that was taken up
         self.losses: list[dict[str, Tensor]] = []  # of the steps since the last line of metrics
         self.trouble = DiskTrouble()
         self.compiling_s: float | None = None  # how long compiling took, when it was last done
@@ -86,8 +93,10 @@ class Saver:
     def resume(self) -> tuple[int, float]:
         """Take up the newest checkpoint. Returns its step and seconds; 0 and 0 if there is none.
 
-        Raises UnusableFileError if it is of another configuration, or cannot be read: a run is
-        not begun anew where the disk does not say what there is.
+        The data set gets the statistics in whose units the networks have learned. For classes that
+        are new, the networks are widened. Raises UnusableFileError if the checkpoint is of another
+        configuration, or cannot be read: a run is not begun anew where the disk does not say what
+        there is.
         """
         self.thread.finish()
         try:
@@ -110,17 +119,35 @@ class Saver:
         if is_first():
             at = f"continuing from step {step}, {seconds / 60:.1f} minutes into {self.files.root}"
             print(at if checkpoint else f"a new run: step 0 of {self.files.root}")
+            if checkpoint:
+                self._tell_of_changes()
         return step, seconds
 
     def _load(self, checkpoint: Checkpoint) -> float:
-        _check_settings(checkpoint, self.config, self.files.root)
-        with _of_another_version(self.files.root):
-            self.players.load(checkpoint.tensors)
-            self.rng.set_state(checkpoint.tensors["rng"])
+        config, tensors = self.config, checkpoint.tensors
+        self.trained = trained = check_can_go_on(checkpoint, config, self.files.root)
+        with of_another_version(self.files.root):
+            if kept := without_prefix("normaliser", tensors):
+                kept = load_normaliser(kept, config.audio, len(trained.classes))
+                self.dataset.normaliser = kept.going_on(self.dataset.normaliser)
+            if trained.classes != config.classes:
+                tensors = widen(tensors, config, trained.classes, config.classes)
+            self.players.load(tensors)
+            self.rng.set_state(tensors["rng"])
             seconds = float(checkpoint.note["seconds"])
             if not 0 <= seconds < math.inf:
                 raise ValueError(f"{seconds} seconds of training")
         return seconds
+
+    def is_widened(self) -> bool:
+        """Whether the networks were taken up with more classes than they had."""
+        return self.trained is not None and len(self.trained.classes) < len(self.config.classes)
+
+    def _tell_of_changes(self) -> None:
+        if self.trained.digest != self.config.data.digest or self.is_widened():
+            widened = ". The networks are widened for the new classes" * self.is_widened()
+            found = describe_changes(self.trained, self.dataset.cache)
+            print(f"the recordings have changed since then: {found}{widened}")
 
     @contextlib.contextmanager
     def told_of_compiling(self) -> Iterator[None]:
@@ -141,6 +168,8 @@ class Saver:
             identity = json.dumps(checkpoint_identity(self.config))
             note = {"identity": identity, "seconds": schedule.seconds}
             tensors = self.players.tensors() | {"rng": self.rng.get_state()}
+            tensors["files"] = self.packed_files
+            tensors |= with_prefix("normaliser", self.dataset.normaliser.tensors())
             self.thread.start(self._write, Checkpoint(schedule.step, tensors, note), line)
 
     def note(self, schedule: Schedule) -> None:
@@ -205,43 +234,3 @@ class Saver:
         if self.compiled:
             line["compiling_s"], self.compiled = self.compiling_s, False
         return line | {"minutes": round(schedule.seconds / 60, 3)}
-
-
-def check_newest_checkpoint(files: RunFiles, config: RunConfig) -> None:
-    """Raise UnusableFileError if a run's newest checkpoint is of other settings, or not readable.
-
-    A run without a checkpoint can be trained with any settings.
-    """
-    try:
-        checkpoint, _ = load_newest_checkpoint(files.checkpoints)
-    except OSError as error:
-        raise UnusableFileError(
-            f"{files.checkpoints} cannot be read ({error}): see that the disk is there, and run "
-            "this again; nothing in it was changed"
-        ) from error
-    if checkpoint:
-        _check_settings(checkpoint, config, files.root)
-
-
-def _check_settings(checkpoint: Checkpoint, config: RunConfig, root: Path) -> None:
-    """Raise UnusableFileError if a checkpoint of the run in `root` is of other settings."""
-    with _of_another_version(root):
-        before = json.loads(checkpoint.note["identity"])
-        found = differences(before, checkpoint_identity(config))
-    if found:
-        raise UnusableFileError(
-            f"{root} was trained with other settings ({'; '.join(found)}): use them again, "
-            f"{START_OVER}"
-        )
-
-
-@contextlib.contextmanager
-def _of_another_version(root: Path) -> Iterator[None]:
-    """Raise UnusableFileError where a whole checkpoint does not hold what this version wants."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError, RuntimeError) as error:
-        raise UnusableFileError(
-            f"the checkpoints of {root} are of networks that this version does not build: use the "
-            f"version that began the run, {START_OVER}"
-        ) from error

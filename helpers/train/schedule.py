@@ -11,6 +11,7 @@ STEPS_BETWEEN_READINGS = 20  # to read a loss is to wait for the device
 MINUTES_WORTH_COMPILING, STEPS_WORTH_COMPILING = 3, 1000
 SECONDS_BETWEEN_NOTES = 10  # of the losses, for their curve
 SECONDS_BEFORE_FORECAST = 5
+STEPS_TO_SETTLE = 200  # of networks that were widened for new classes
 LOOKING_SHARE = 0.1  # of the processor's time may go into looks: costly ones come less often
 
 
@@ -57,9 +58,14 @@ class Schedule:
         self.saved_step, self.saved_at = step, seconds
         self.noted_at = seconds
         self.looked_step, self.looked_at = step, None
+        self.extra_look = math.inf  # the step of a look that its interval does not ask for
         self.first: tuple[int, float] | None = None  # step and seconds, when the first step ended
         self.said_forecast = False
         self.said_seldom = False
+
+    def look_after(self, steps: int) -> None:
+        """Ask for a look after so many steps from now, whatever the interval."""
+        self.extra_look = self.step + steps
 
     def after_step(self, stop_pressed: bool, look_s: float, looking: bool) -> set[str]:
         """Count a step. Returns which of "read", "note", "save", "look" and "stop" are due.
@@ -88,6 +94,8 @@ class Schedule:
         self._forecast(seconds)
         if seconds - self.looked_at >= self._pause(look_s) and not looking:
             due = due | {"look"}
+        if self.step >= self.extra_look:
+            self.extra_look, due = math.inf, due | {"look"}
         if seconds - self.saved_at >= 60 * self.intervals.checkpoint:
             due = due | {"save"}
         elif seconds - self.noted_at >= SECONDS_BETWEEN_NOTES:

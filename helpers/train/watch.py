@@ -22,10 +22,12 @@ from helpers.gan.generator_file import (
 from helpers.judge import figures
 from helpers.judge.advice import TrainingWarning, distance_per_accuracy, find_faults
 from helpers.judge.evaluation import Evaluator
+from helpers.progress import say
 from helpers.sound.inversion import MelInverter
 from helpers.sound.magnitudes import MagnitudeNet
 from helpers.sound.mel import MelExtractor
 from helpers.train.metrics_file import append_metrics
+from helpers.train.schedule import STEPS_TO_SETTLE
 
 FIRST_CHECK_STEP = 300  # before this step a generator is expected to be poor
 
@@ -36,7 +38,9 @@ class Watch:
     Gives the sounds to `view`, which draws them; warns with TrainingWarning of silence, clipping
     and collapse; adds a line of kind "progress" to the run's metrics. With an evaluator,
     generator.safetensors always is the best generator so far, by `distance_per_accuracy`; without
-    one it is the latest. A generator that another judge has measured is measured anew.
+    one it is the latest. A generator that another judge has measured is measured anew; one of
+    fewer classes gives way to the first that knows all. How the classes that it knew fare
+    meanwhile is said until the networks, widened for the new ones, have settled.
 
     view(mels, waveforms, title, folder) gets compressed mels (B, n_mels, n_frames), waveforms
     (B, clip_samples), both on the CPU, and the folder samples/<step> to write to. device: where
@@ -62,7 +66,10 @@ class Watch:
         rows = torch.linspace(0, len(dataset) - 1, min(FIXED_BATCH_SIZE, len(dataset))).long()
         self.real = self.extractor(self.inverter(dataset.compressed(rows).to(device))).cpu()
         self.real_labels = dataset.labels[rows]
-        self.best = self._score_what_is_kept()  # distance_per_accuracy, by this judge
+        self.best: float | None = None  # distance_per_accuracy, by this judge
+        self.old_classes: tuple[str, ...] = ()  # while others are new: those known before
+        self.widened_at: int | None = None  # the step of the first look since then
+        self._measure_what_is_kept()
 
     def __call__(self, step: int, minutes: float, network: nn.Module) -> None:
         config, normaliser = self.config, self.dataset.normaliser
@@ -79,35 +86,64 @@ class Watch:
             for fault in find_faults(*heard, self.real, self.real_labels):
                 warnings.warn(f"step {step}: {fault}", TrainingWarning, stacklevel=2)
         title = f"step {step}{self._keep_the_best(step, minutes, mels, generator)}"
+        if self.old_classes:
+            self._tell_of_old_classes(step, mels)
         if self.view:
             self.view(compressed.cpu(), heard[0], title, self.files.samples / f"{step:08d}")
             thin_out(self.files.samples, STEP_FOLDERS_KEPT)
 
-    def _score_what_is_kept(self) -> float | None:
-        """`distance_per_accuracy` of the run's generator by this judge; None without either.
+    def _measure_what_is_kept(self) -> None:
+        """Measure the run's generator by this judge, or find that it knows fewer classes.
 
-        A damaged generator has none, nor has one of other settings, which another run has made.
+        A damaged generator is left, and so is one of other settings, which another run has made.
         """
         path, config = self.files.generator, self.config
         if self.evaluator is None or not is_whole_generator(read_if_there(path)):
-            return None
+            return
         origin = read_origin(path)
         score = origin.get("distance_per_accuracy")
         if origin.get("judge") != self.evaluator.judge.digest:
             kept = load_generator(path, self.device)
-            wanted = (config.classes, config.audio, config.model)
-            if (kept.classes, kept.audio, kept.model) != wanted:
-                return None
+            if (kept.audio, kept.model) != (config.audio, config.model):
+                return
+            if kept.classes != config.classes:
+                real = self._are_of(kept.classes, self.evaluator.train_labels)
+                if set(kept.classes) < set(config.classes) and int(real.sum()) >= 2:
+                    self.old_classes = kept.classes
+                return
             waveforms = make_inverter(kept)(generate_mels(kept, self.z, self.labels))
             score = distance_per_accuracy(self._measure(self.extractor(waveforms)))
-        return score if isinstance(score, float) and math.isfinite(score) else None
+        self.best = score if isinstance(score, float) and math.isfinite(score) else None
 
-    def _measure(self, mels: Tensor) -> dict[str, float]:
-        """Accuracy and Fréchet distance of the fixed batch from its mels (B, n_mels, n_frames)."""
-        features, predicted = (x.cpu() for x in self.evaluator.judge.classify(mels))
-        distance = figures.frechet_distance(features, self.evaluator.train_features)
-        accuracy = figures.accuracy(predicted, self.labels)
+    def _measure(self, mels: Tensor, classes: tuple[str, ...] | None = None) -> dict[str, float]:
+        """Accuracy and Fréchet distance of the fixed batch from its mels (B, n_mels, n_frames).
+
+        With classes, only sounds and clips of these count.
+        """
+        classes, evaluator = classes or self.config.classes, self.evaluator
+        of_batch, real = (
+            self._are_of(classes, labels) for labels in (self.labels, evaluator.train_labels)
+        )
+        features, predicted = (x.cpu()[of_batch] for x in evaluator.judge.classify(mels))
+        distance = figures.frechet_distance(features, evaluator.train_features[real])
+        accuracy = figures.accuracy(predicted, self.labels[of_batch])
         return {"accuracy": round(accuracy, 4), "frechet": round(distance, 4)}
+
+    def _are_of(self, classes: tuple[str, ...], labels: Tensor) -> Tensor:
+        """Which of the labels (B,) are those of these classes."""
+        return torch.tensor([name in classes for name in self.config.classes])[labels]
+
+    def _tell_of_old_classes(self, step: int, mels: Tensor) -> None:
+        """Say how good the classes known before are: at first, and until they have settled."""
+        if self.widened_at is None:
+            self.widened_at = step
+        since = step - self.widened_at
+        when = f"after {since} steps with new ones" if since else "before new ones are learned"
+        found = self._measure(mels, self.old_classes)
+        words = "accuracy {accuracy:.2f}, Fréchet distance {frechet:.1f}".format_map(found)
+        say(f"the classes known before ({len(self.old_classes)}), {when}: {words}")
+        if since >= STEPS_TO_SETTLE:
+            self.old_classes = ()
 
     def _keep_the_best(
         self, step: int, minutes: float, mels: Tensor, generator: SoundGenerator

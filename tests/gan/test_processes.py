@@ -1,5 +1,6 @@
 """Several processes are one: each has the weights that one process would have."""
 
+import dataclasses
 import multiprocessing
 import os
 import socket
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from making import part_of
 from torch import nn
 
 from helpers.config import ConfigError
@@ -105,6 +107,12 @@ def together(datasets, tiny_run, tmp_path_factory):
         train(datasets[recipe], config, folder / f"{recipe}-begun-alone", 2)
         jobs.append((train_together, datasets[recipe], config, folder / recipe, 4))
         jobs.append((train_together, datasets[recipe], config, folder / f"{recipe}-begun-alone", 4))
+    two = part_of(datasets["modern"], ("high", "noise"))
+    config, grown = tiny_run(batch_size=8), part_of(datasets["modern"], ("high", "low", "noise"))
+    for name in ("widened-alone", "widened"):
+        train(two, dataclasses.replace(config, classes=two.cache.classes), folder / name, 2)
+    train(grown, config, folder / "widened-alone", 3)
+    jobs.append((train_together, grown, config, folder / "widened", 3))
     return folder, (x, y), in_two_processes(folder, *jobs)
 
 
@@ -158,6 +166,17 @@ def test_a_run_goes_on_with_another_number_of_processes(
     for network in ("generator", "discriminator"):
         assert difference(joined, alone, start, network) < 0.05
         assert difference(again_alone, longer, start, network) < 0.1
+
+
+def test_two_processes_widen_a_run_as_one_does(together):
+    folder, _, results = together
+    first, second = results[-1]
+    for name, value in second.items():
+        assert torch.equal(value, first.tensors[f"average.{name}"]), name
+    alone, _ = load_newest_checkpoint(folder / "widened-alone" / "checkpoints")
+    for name in ("generator.embedding.weight", "discriminator.projection.weight"):
+        assert first.tensors[name].shape[1] == 3
+        torch.testing.assert_close(first.tensors[name], alone.tensors[name], rtol=0, atol=2e-3)
 
 
 def test_a_process_on_its_own_leaves_everything_as_it_is():

@@ -12,7 +12,7 @@ from helpers.files import UnusableFileError
 from helpers.run import folder
 from helpers.run.folder import open_run
 from helpers.run.training_choice import choose_training, save_training_choice
-from helpers.train import saver
+from helpers.train import changes
 from helpers.train.checkpoints import Checkpoint, save_checkpoint
 
 
@@ -70,7 +70,7 @@ def test_checkpoints_that_cannot_be_read_change_nothing(tmp_path, monkeypatch):
     def fail(_):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(saver, "load_newest_checkpoint", fail)
+    monkeypatch.setattr(changes, "load_newest_checkpoint", fail)
     with pytest.raises(UnusableFileError, match="cannot be read .*see that the disk is there"):
         save_training_choice(run, choose_training(run.read_config(), batch_size=4))
     assert run.config.read_bytes() == before

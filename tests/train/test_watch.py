@@ -12,6 +12,7 @@ from helpers.gan import generate
 from helpers.gan.generate import fixed_batch
 from helpers.gan.generator_file import load_generator, read_origin, save_generator
 from helpers.gan.networks import make_generator
+from helpers.judge import figures
 from helpers.judge.advice import TrainingWarning, distance_per_accuracy
 from helpers.judge.classifier import train_judge
 from helpers.judge.evaluation import Evaluator
@@ -138,6 +139,34 @@ def test_a_generator_that_this_run_cannot_have_made_is_no_best_one(
     foreign = sound_generator(classes=("a", "b", "c", "d"))
     save_generator(tmp_path / "generator.safetensors", foreign, {"distance_per_accuracy": 0.0})
     assert Watch(tiny_run(), dataset, tmp_path, evaluator).best is None
+
+
+def test_a_generator_of_fewer_classes_gives_way_and_how_these_fare_is_said(
+    dataset, tiny_run, evaluator, sound_generator, tmp_path, capsys
+):
+    config, kept = tiny_run(), tmp_path / "generator.safetensors"
+    none_is_better = {"distance_per_accuracy": 0.0, "judge": "of before"}
+    save_generator(kept, sound_generator(classes=("high", "noise")), none_is_better)
+    watch, told = Watch(config, dataset, tmp_path, evaluator), []
+    for step in (50, 70, 250, 290):
+        watch(step, 1.0, network_of(config, seed=step))
+        told.append(capsys.readouterr().out)
+        assert load_generator(kept).classes == config.classes
+    assert told[3] == "", "they have settled"
+    for words, when in zip(
+        told,
+        ("before new ones are learned", "after 20 steps with new ones", "after 200 steps with"),
+        strict=False,
+    ):
+        assert words.startswith(f"the classes known before (2), {when}")
+    labels, train_labels = watch.labels, evaluator.train_labels
+    mels = torch.cat([evaluator.train_mels[train_labels == label][:4] for label in range(3)])
+    of_two = watch._measure(mels, ("high", "noise"))
+    rows, old = labels != 1, evaluator.judge.classify(mels)
+    assert of_two["accuracy"] == round(figures.accuracy(old[1][rows], labels[rows]), 4)
+    real = evaluator.train_features[train_labels != 1]
+    assert of_two["frechet"] == round(figures.frechet_distance(old[0][rows], real), 4)
+    assert of_two != watch._measure(mels)
 
 
 def test_without_a_judge_the_latest_is_kept(dataset, tiny_run, tmp_path):
