@@ -153,6 +153,11 @@ class RunFolder(RunFiles):
         """Whether nothing of a run is there, on Drive or in its local copy. Raises RunError."""
         return not {*self.list_names(), *names_in(self.here)} - BEFORE_A_RUN
 
+    def was_trained(self) -> bool:
+        """Whether there are checkpoints, on Drive or in its local copy. Raises RunError."""
+        names = {*self.list_names(), *names_in(self.here)}
+        return self.checkpoints.name in names
+
     def _require_drive(self) -> None:
         """Drive may be gone meanwhile: its folder would then be made in its place."""
         if self.root.is_relative_to(colab.DRIVE):

@@ -6,31 +6,54 @@ run's checkpoints can go on with it.
 
 import dataclasses
 
+import torch
+
 from helpers.config import RECIPES, RunConfig
 from helpers.device import versions
 from helpers.run.folder import RunFolder
 from helpers.train.changes import check_newest_checkpoint
 
+CPU = torch.device("cpu")
+# Values of a picture at most, and the batch size: with smaller ones, a T4 would wait for Python
+GPU_BATCHES = ((64 * 64, 64), (128 * 128, 32))
+
 
 def choose_training(
-    config: RunConfig, batch_size: int = 0, learning_rate: float = 0.0, precision: str = "auto"
+    config: RunConfig,
+    batch_size: int = 0,
+    learning_rate: float = 0.0,
+    precision: str = "auto",
+    device: torch.device = CPU,
+    was_trained: bool = False,
 ) -> RunConfig:
     """A run's configuration with these settings, and with the versions of this machine.
 
-    0 stands for the recipe's own batch size or learning rate, whatever an earlier training had.
+    0 stands for the batch size or learning rate of before in a run that was trained; in others for
+    the recipe's own rate, and for the batch size that suits the recipe and the device.
     learning_rate is the generator's; the discriminator's keeps the recipe's ratio to it. Raises
     ConfigError for a value out of range.
     """
     own = RECIPES[config.model.recipe]["train"]
-    rate = learning_rate or own.learning_rate_g
+    usual = config.train if was_trained else own
+    usual_batch = usual.batch_size if was_trained else _usual_batch(config, device)
+    rate = learning_rate or usual.learning_rate_g
     train = dataclasses.replace(
         config.train,
-        batch_size=batch_size or own.batch_size,
+        batch_size=batch_size or usual_batch,
         learning_rate_g=rate,
         learning_rate_d=rate * (own.learning_rate_d / own.learning_rate_g),
         precision=precision,
     )
     return dataclasses.replace(config, train=train, versions=versions())
+
+
+def _usual_batch(config: RunConfig, device: torch.device) -> int:
+    """The recipe's batch size; of the modern recipe on a GPU one that keeps the GPU busy."""
+    own = RECIPES[config.model.recipe]["train"].batch_size
+    if device.type != "cuda" or config.model.recipe != "modern":
+        return own
+    values = config.audio.n_mels * config.audio.n_frames
+    return next((batch for most, batch in GPU_BATCHES if values <= most), own)
 
 
 def save_training_choice(run: RunFolder, config: RunConfig) -> None:

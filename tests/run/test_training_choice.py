@@ -6,8 +6,9 @@ import json
 import os
 
 import pytest
+import torch
 
-from helpers.config import RECIPES, ConfigError, checkpoint_identity, make_config
+from helpers.config import PRESETS, RECIPES, ConfigError, checkpoint_identity, make_config
 from helpers.files import UnusableFileError
 from helpers.run import folder
 from helpers.run.folder import open_run
@@ -31,6 +32,27 @@ def test_0_is_the_recipes_own_whatever_an_earlier_training_had(recipe):
     back = choose_training(other)
     assert back.train == config.train and back.versions["torch"]
     assert dataclasses.replace(back, versions={}) == config
+
+
+def test_a_gpu_gets_larger_batches_and_a_trained_run_keeps_its_own(tmp_path):
+    gpu = torch.device("cuda")
+    batches = {
+        (preset, recipe): choose_training(make_config(preset, recipe), device=gpu).train.batch_size
+        for preset in PRESETS
+        for recipe in RECIPES
+    }
+    assert [batches[preset, "modern"] for preset in ("cpu", "short", "long")] == [64, 32, 16]
+    assert {batches[preset, "baseline"] for preset in PRESETS} == {32}
+    run = open_run(str(tmp_path / "run"))
+    run.write_config(make_config("short"))
+    begun = choose_training(run.read_config(), learning_rate=0.003, device=gpu)
+    save_training_choice(run, begun)
+    assert not run.was_trained()
+    begin(run, begun)
+    for device in (gpu, torch.device("cpu")):
+        again = choose_training(run.read_config(), device=device, was_trained=run.was_trained())
+        assert again.train == begun.train
+        save_training_choice(run, again)
 
 
 @pytest.mark.parametrize(("recipe", "ratio"), [("modern", 2.0), ("baseline", 1.0)])
