@@ -304,7 +304,7 @@ def check_classes(names) -> tuple[str, ...]:
 
 
 def checkpoint_identity(config: RunConfig) -> dict:
-    """The settings that a checkpoint can be continued with, as dictionaries of plain values."""
+    """What a checkpoint is of, as plain values: settings that must stay, classes, recordings."""
     parts = {
         name: json.loads(to_json(getattr(config, name))) for name in ("audio", "model", "train")
     }
