@@ -66,7 +66,7 @@ class Measured:
         self.dataset, self.config = bench.dataset(bench.configure(recipe))
         self.name, self.device = f"{bench.preset}, {recipe}", device
         n_classes = self.dataset.n_classes
-        compiled = device.type == "cpu" and can_compile()
+        compiled = can_compile(device)
         self.players = Players(self.config, n_classes, device, precision, compiled)
         self.loop = Loop(self.config, n_classes, device)
         self.rng, self.silence, self.step = (
@@ -204,7 +204,7 @@ def stalls(bench: Bench, minutes: float) -> str:
             Intervals(0.25, 0.25),
             precision,
             watch,
-            compiled=device.type == "cpu" and can_compile(),
+            compiled=can_compile(device),
         )
     steps = [
         later - earlier for earlier, later in zip(times[20:], times[21:], strict=False)

@@ -32,7 +32,8 @@ class CapturedStep:
 
     All batches must have one size. The players must not be loaded anew meanwhile: a graph knows
     weights and averages by their place in memory. Where a step cannot be captured, or gives other
-    losses than a plain one, that is said, and plain steps go on.
+    losses than a plain one, that is said. Compiled networks are then tried as they are, and at last
+    plain steps go on.
     """
 
     def __init__(self):
@@ -47,9 +48,14 @@ class CapturedStep:
             if due not in self.captured:
                 self.captured[due] = _Form(players, batch, augmented, step)
         except RuntimeError as error:
-            self.captured = None
             players.discriminator.requires_grad_(True)  # it may have ended in the generator's part
             reason = str(error).strip().splitlines()[0]
+            if players.compiled:
+                say(f"the networks are not compiled ({reason})")
+                players.compile(False)
+                self.captured = {}
+                return self(players, batch, augmented, step)
+            self.captured = None
             say(f"the step could not be captured ({reason}): training goes on without, slower")
             return train_step(players, batch, augmented, step)
         losses = self.captured[due].replay(batch, augmented)
@@ -73,14 +79,16 @@ class _Form:
             return update_players(players, self.batch, still, step)
 
         before = players.tensors()
-        for _ in range(WARM_UPS):
-            run()
-        restore(players, before)
-        wanted = {name: loss.clone() for name, loss in run().items()}
-        restore(players, before)
-        self.run = capture_graph(run)
-        found = self.run()
-        restore(players, before)
+        try:
+            for _ in range(WARM_UPS):
+                run()
+            restore(players, before)
+            wanted = {name: loss.clone() for name, loss in run().items()}
+            restore(players, before)
+            self.run = capture_graph(run)
+            found = self.run()
+        finally:
+            restore(players, before)
         for name, loss in wanted.items():
             if not torch.allclose(found[name], loss, rtol=TOLERANCE, atol=TOLERANCE):
                 raise RuntimeError(

@@ -69,6 +69,10 @@ class Players:
             "dtype": PRECISIONS[precision],
             "enabled": precision != "fp32",
         }
+        self.compile(compiled)
+
+    def compile(self, compiled: bool) -> None:
+        """Use the networks compiled by torch.compile, which happens when they are first used."""
         self.compiled = compiled
         self.generate = torch.compile(self.generator) if compiled else self.generator
         self.discriminate = torch.compile(self._discriminate) if compiled else self._discriminate
@@ -237,10 +241,16 @@ def with_own_statistics(generator: nn.Module, n_classes: int) -> nn.Module:
 
 
 @functools.cache
-def can_compile() -> bool:
-    """Whether torch.compile works here: it needs a C++ compiler and Python's headers."""
+def can_compile(device: torch.device) -> bool:
+    """Whether torch.compile works here: it needs a C++ compiler and Python's headers.
+
+    On a GPU it needs Triton, too, and is tried from compute capability 8 on.
+    """
+    if device.type == "cuda" and torch.cuda.get_device_capability(device) < (8, 0):
+        return False
     try:
-        return bool(torch.compile(lambda x: x + 1)(torch.zeros(2)).eq(1).all())
+        zeros = torch.zeros(2, device=device)
+        return bool(torch.compile(lambda x: x + 1)(zeros).eq(1).all())
     except Exception:  # whatever is missing, training goes on without
         return False
 

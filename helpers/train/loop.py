@@ -81,7 +81,8 @@ def train_gan(
     each trains on its share of every batch, and the first one writes.
     On a CPU, a run with a limit of minutes computes with fewer threads while other processes use
     the cores; one with a limit of steps or epochs alone keeps their number, and so its last digits.
-    compiled: whether to compile the networks; None: on a CPU, alone, if the run is long enough.
+    compiled: whether to compile the networks; None: in one process, if the run is long enough and
+    `can_compile`.
 
     NaN is warned of with TrainingWarning, ends training at the last good checkpoint and is never
     saved. Raises TrainingError if there was no good checkpoint, ConfigError without a limit, and
@@ -90,7 +91,8 @@ def train_gan(
     _check(limits, config)
     per_epoch = steps_per_epoch(dataset, config.train)
     if compiled is None:
-        compiled = _alone_on("cpu", device) and limits.worth_compiling(per_epoch) and can_compile()
+        worth = n_processes() == 1 and limits.worth_compiling(per_epoch)
+        compiled = worth and can_compile(device)
     players = Players(config, dataset.n_classes, device, precision, compiled)
     rng = torch.Generator().manual_seed(config.train.seed)
     folder.mkdir(parents=True, exist_ok=True)

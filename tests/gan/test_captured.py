@@ -81,3 +81,32 @@ def test_a_graph_with_other_losses_is_not_used(trained, monkeypatch, capsys):
     plain, _ = trained(train_step)
     assert [name for name in plain if not torch.equal(tensors[name], plain[name])] == []
     assert "could not be captured (captured, loss_d is" in capsys.readouterr().out
+
+
+def test_networks_that_cannot_be_compiled_are_captured_as_they_are(trained, monkeypatch, capsys):
+    """The failure comes in the generator's part of a step, when the discriminator has moved."""
+    captured_step, made = CapturedStep(), []
+
+    def repeat(run):
+        made.append(run)
+        return run
+
+    def take_step(players, *arguments):
+        if not made and not players.compiled:
+            discriminate, calls = players.discriminate, []
+
+            def fail_later(*batch):
+                calls.append(batch)
+                if len(calls) % 2 == 0:
+                    raise RuntimeError("no kernel\nand more")
+                return discriminate(*batch)
+
+            players.compiled, players.discriminate = True, fail_later
+        return captured_step(players, *arguments)
+
+    monkeypatch.setattr(captured, "capture_graph", repeat)
+    tensors, losses = trained(take_step)
+    plain, plain_losses = trained(train_step)
+    assert len(made) == 2 and losses == plain_losses
+    assert [name for name in plain if not torch.equal(tensors[name], plain[name])] == []
+    assert capsys.readouterr().out == "the networks are not compiled (no kernel)\n"

@@ -135,12 +135,13 @@ def test_machines_without_a_compiler_do_not_compile(monkeypatch):
 
     monkeypatch.setattr(torch, "compile", no_compiler)
     updates.can_compile.cache_clear()
-    assert not updates.can_compile()
+    assert not updates.can_compile(CPU)
     updates.can_compile.cache_clear()
 
 
 def test_a_cuda_that_is_installed_but_not_there_is_not_warned_of(tmp_path):
-    code = "from helpers.gan.players import can_compile; print(can_compile())"
+    code = "import torch; from helpers.gan.players import can_compile as can\n"
+    code += "print(can(torch.device('cpu')))"
     (tmp_path / "nvcc").touch(mode=0o755)
     places = {"CUDA_HOME": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
     told = subprocess.run(
@@ -151,7 +152,7 @@ def test_a_cuda_that_is_installed_but_not_there_is_not_warned_of(tmp_path):
         text=True,
         check=True,
     )
-    assert told.stdout == f"{updates.can_compile()}\n" and "CUDA" not in told.stderr
+    assert told.stdout == f"{updates.can_compile(CPU)}\n" and "CUDA" not in told.stderr
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
