@@ -221,7 +221,7 @@ def _by_names(folder: Path, inside: list[str], pattern: str) -> Labelling:
     left_out = len(inside) - len(files)
     words = f"the classes are {{label}} in the names of the files, by the pattern {pattern!r}: "
     words += _number(files, "class", "classes")
-    words += f"; {left_out} files fit it not and are left out" if left_out else ""
+    words += f"; {left_out} files do not fit it and are left out" if left_out else ""
     return _labelling(folder, f"names:{pattern}", files, words)
 
 
@@ -250,7 +250,7 @@ def _by_table(folder: Path, audio: list[str], table: LabelTable, named: str) -> 
     n_lost = sum(not path for path, _ in table.matches)
     if n_lost:
         lost = next(row[table.file_column] for path, row in table.matches if not path)
-        words += f"; {n_lost} of its rows name no file, or no one file, as {lost!r}"
+        words += f"; {n_lost} of its rows name no file or several, such as {lost!r}"
     if len(files) < len(audio):
         words += f"; {len(audio) - len(files)} files are not in it and are left out"
     return _labelling(folder, f"table:{table.path}:{column}", files, words)

@@ -193,7 +193,7 @@ def test_tables_as_spreadsheets_write_them(tmp_path, lines, encoding):
     table(tmp_path, "d/labels.csv", *lines, encoding=encoding)
     labelling = find_labels(tmp_path, "auto" if "label" in "".join(lines) else "table:labels.csv:2")
     assert sorted(one.label for one in labelling.files) == ["NA", "dog"]
-    assert ("1 of its rows name no file, or no one file, as 'gone.wav'" in labelling.words) == (
+    assert ("1 of its rows name no file or several, such as 'gone.wav'" in labelling.words) == (
         "gone.wav|dog" in lines
     )
 
@@ -206,7 +206,7 @@ def test_a_name_in_two_folders_needs_its_folder(tmp_path):
     table(tmp_path, "d/t.csv", "file,label", "1.wav,dog", "2.wav,rain")
     labelling = find_labels(tmp_path, "table:t.csv:label")
     assert [one.path for one in labelling.files] == ["d/b/2.wav"]
-    assert "1 of its rows name no file, or no one file, as '1.wav'" in labelling.words
+    assert "1 of its rows name no file or several, such as '1.wav'" in labelling.words
 
 
 # --- names ---
@@ -242,7 +242,7 @@ def test_numbers_alone_are_no_plain_classes(tmp_path):
 
 def test_names_that_fit_no_pattern_are_counted_and_none_is_an_error(tmp_path):
     make_sounds(tmp_path, "dog_1.wav", "dog_2.wav", "odd.wav")
-    assert "1 files fit it not" in find_labels(tmp_path, "names:{label}_{index}").words
+    assert "1 files do not fit it" in find_labels(tmp_path, "names:{label}_{index}").words
     with pytest.raises(SourceError, match="no file's name fits .*names are like 'dog_1.wav'"):
         find_labels(tmp_path, "names:{label}-{index}")
     for wrong in ("names:", "names:{index}", "tables", "table:x", "single:dog"):
