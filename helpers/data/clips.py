@@ -156,11 +156,17 @@ def prepare_clips(
     """Open the clips of a folder of class folders; their log-mels are made if they are not cached.
 
     Writes what became of each file to data_dir/audit.csv, and the cache to cache_dir.
-    Raises DatasetError if no file can be used, if data.holdout leaves nothing to train a class on
+    Raises DatasetError if no file can be used, if data.lead_s leaves no room for the sound, if
+    data.holdout leaves nothing to train a class on
     or matches no file, or if the cache does not fit or cannot be written.
 
     >>> clips = prepare_clips(Path("sounds"), AudioConfig(), DataConfig(), Path("run"), Path("run"))
     """
+    if data.lead_s >= audio.duration_s / 2:
+        raise DatasetError(
+            f"lead_s is {data.lead_s:g}, and a clip has {audio.duration_s:.2f} s: give less than "
+            "half of that, or the sound would not be in it"
+        )
     files = list_files(folder)
     audits.check_holdout((path for path, _, _ in files), data.holdout)
     settings = _settings_digest(audio, data)

@@ -19,10 +19,10 @@ class ClipCutter:
     A window is an eighth of a clip. A clip starts `lead` samples before the sound does: in the
     first window whose level exceeds silence_db, in decibels of full scale. With `every`, clips go
     on after it: one at each window that is loud after a quiet one, and one where a sound lasts for
-    half a clip more. Quiet is what is MUCH_QUIETER_DB below the loudest window so far. A window
-    that is as much louder than all before it starts a clip anew: what came before was background.
-    A recording that is silent or no longer than a clip is one clip as it is. Only a few clips are
-    in memory.
+    half a clip more. A sound that begins in the last window of a clip has one of its own. Quiet is
+    what is MUCH_QUIETER_DB below the loudest window so far. A window that is as much louder than
+    all before it starts a clip anew: what came before was background. A recording that is silent or
+    no longer than a clip is one clip as it is. Only a few clips are in memory.
     """
 
     def __init__(self, clip_samples: int, silence_db: float, every: bool, lead: int = 0):
@@ -39,6 +39,7 @@ class ClipCutter:
         self.was_loud = False  # the last window
         self.n_going_on = 0  # loud windows since the end of the last clip
         self.starts = []  # of clips that are found but not cut yet
+        self.onsets = set()  # those of them where a sound begins; at others it goes on
 
     def cut(self, blocks: Iterable[np.ndarray]) -> Iterator[tuple[int, np.ndarray]]:
         """Yield each clip of a recording that comes in blocks (n,), as soon as it is complete.
@@ -67,8 +68,11 @@ class ClipCutter:
             yield 0, fit_length(self.head, self.clip_samples)
             return
         latest = self.n_samples - self.clip_samples // 2
-        while self.starts and (self.starts[0] <= latest or not self.n_cut):
-            yield self._next_clip()
+        while self.starts:
+            if self.starts[0] <= latest or self.starts[0] in self.onsets:
+                yield self._next_clip()
+            else:
+                self.starts.pop(0)
 
     def _measure(self, end: int) -> None:
         """Measure the levels of the windows up to `end`, and find where clips start."""
@@ -79,11 +83,12 @@ class ClipCutter:
             stands_out = level > max(self.silence_db, self.loudest_db + MUCH_QUIETER_DB)
             is_loud = level > max(self.silence_db, self.loudest_db - MUCH_QUIETER_DB)
             if is_first or stands_out:
-                self._start_at_onset(start, level, earliest=0)
-            elif self.every and start + self.window > self.free_from:
-                self.n_going_on = self.n_going_on + 1 if is_loud else 0
+                self._start_at_onset(start, level, earliest=0, anew=True)
+            elif self.every and start + 2 * self.window > self.free_from:  # its last window, or on
+                is_beyond = start + self.window > self.free_from
+                self.n_going_on = self.n_going_on + is_beyond if is_loud else 0
                 if is_loud and not self.was_loud:
-                    self._start_at_onset(start, level, earliest=self.free_from)
+                    self._start_at_onset(start, level, earliest=self.free_from - self.window)
                 elif self.n_going_on == WINDOWS_GOING_ON:
                     first = start - (WINDOWS_GOING_ON - 1) * self.window
                     self._start_clip(max(first, self.free_from))
@@ -91,7 +96,7 @@ class ClipCutter:
             self.loudest_db = max(self.loudest_db, level)
         self.measured_to = end
 
-    def _start_at_onset(self, start: int, level: float, earliest: int) -> None:
+    def _start_at_onset(self, start: int, level: float, earliest: int, anew: bool = False) -> None:
         """Start a clip where the sound begins, in the window at `start` or the one before."""
         first = max(self.position, earliest, start - self.window)
         size = max(1, self.window // ONSET_PARTS)
@@ -99,11 +104,13 @@ class ClipCutter:
         parts = window_levels_db(searched, size)
         loud = np.flatnonzero(parts > max(self.silence_db, level - MUCH_QUIETER_DB))
         onset = first + (int(loud[0]) * size if len(loud) else 0)
-        self._start_clip(max(earliest, self.position, onset - self.lead))
+        begin = max(earliest, self.position, onset - self.lead)
+        while anew and self.starts and self.starts[-1] + self.clip_samples > begin:
+            self.starts.pop()
+        self._start_clip(begin)
+        self.onsets.add(begin)
 
     def _start_clip(self, begin: int) -> None:
-        while self.starts and self.starts[-1] + self.clip_samples > begin:
-            self.starts.pop()
         self.starts.append(begin)
         self.free_from = begin + self.clip_samples
         self.n_going_on = 0
@@ -111,6 +118,7 @@ class ClipCutter:
     def _next_clip(self) -> tuple[int, np.ndarray]:
         self.n_cut += 1
         start = self.starts.pop(0)
+        self.onsets.discard(start)
         return start, fit_length(self.pending[start - self.position :], self.clip_samples)
 
 

@@ -7,7 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+from helpers.data.name_patterns import could_be_labels
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".txt")
 SEPARATORS = ",;\t|"
@@ -42,7 +44,9 @@ class LabelTable:
         by_name = {name.strip().lower(): name for name in self.other_columns}
         found = [by_name[name] for name in LABEL_COLUMNS if name in by_name]
         if not found and len(self.other_columns) == 1:
-            found = self.other_columns
+            found = [
+                one for one in self.other_columns if could_be_labels(self.column(one).values())
+            ]
         return found[0] if found else ""
 
     def split_column(self) -> str:
@@ -77,22 +81,22 @@ class FileNames:
         for plain, path in self.paths.items():
             name = plain.rpartition("/")[2].casefold()
             self.by_name[name].append((plain.casefold(), path))
-            self.by_stem[name.rpartition(".")[0]].append((plain.casefold(), path))
+            self.by_stem[PurePosixPath(name).stem].append((plain.casefold(), path))
 
     def find(self, cell: str) -> str:
         """The path that a cell means: as it is, by the end of the path, or without its suffix.
 
         "" if there is none, or more than one.
         """
-        for text in (cell, cell.strip()):
+        for text in filter(str.strip, (cell, cell.strip())):
             wanted = _plain(text)
             if wanted in self.paths:
                 return self.paths[wanted]
             tail = wanted.casefold().split("/")
             for index in (self.by_name, self.by_stem):
-                found = index.get(tail[-1], []) or index.get(tail[-1].rpartition(".")[0], [])
+                found = index.get(tail[-1], []) or index.get(PurePosixPath(tail[-1]).stem, [])
                 if len(found) > 1:
-                    found = _by_folders(found, tail)
+                    found = _narrow_by_folders(found, tail)
                 if len(found) == 1:
                     return found[0][1]
         return ""
@@ -129,14 +133,17 @@ def _read(path: str, text: str, separator: str, names: FileNames) -> LabelTable 
         return None
     if not rows or len(rows[0]) < 2:
         return None
-    hits, body = Counter(), rows[1 : 1 + TRIED_ROWS] or rows
+    hits, files, body = Counter(), defaultdict(set), rows[1 : 1 + TRIED_ROWS] or rows
     for row in body:
-        hits.update(n for n, cell in enumerate(row) if names.find(cell))
-    if not hits:
+        for number, cell in enumerate(row[: len(rows[0])]):
+            if named := names.find(cell):
+                hits[number] += 1
+                files[number].add(named)
+    # of columns that name files, the one that names the most: numbers may name some, too
+    fitting = [number for number, n in hits.items() if n >= LEAST_MATCHES * len(body)]
+    if not fitting:
         return None
-    (column, n_found), *_ = hits.most_common(1)
-    if n_found < LEAST_MATCHES * len(body) or column >= len(rows[0]):
-        return None
+    column = max(fitting, key=lambda number: len(files[number]))
     has_header = not names.find(rows[0][column])
     header = rows[0] if has_header else tuple(str(n + 1) for n in range(len(rows[0])))
     return LabelTable(path, header, rows[has_header:], column, names)
@@ -156,7 +163,7 @@ def _plain(path: str) -> str:
     return unicodedata.normalize("NFC", path.replace("\\", "/")).removeprefix("./")
 
 
-def _by_folders(found: list[tuple[str, str]], tail: list[str]) -> list[tuple[str, str]]:
+def _narrow_by_folders(found: list[tuple[str, str]], tail: list[str]) -> list[tuple[str, str]]:
     """Of files with the same name those whose folders are the last ones that a cell names."""
     for n in range(1, len(tail)):
         folders = tail[-1 - n : -1]

@@ -7,7 +7,9 @@ import re
 import unicodedata
 import warnings
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +23,7 @@ HOW_TO_CHOOSE = (
     'To choose otherwise, set labels to "folders", "splits", "names:{label}_{index}" (a pattern of '
     'the file names), "table:labels.csv:column" or "single".'
 )
-HOLDOUT = "*/test/*"
+HOLDOUT = "*/(test)/*"  # a name that no path has already
 TRAIN_WORDS = ("train", "training")
 TEST_WORDS = ("test", "testing", "val", "valid", "validation", "dev", "eval", "evaluation")
 FOLD = re.compile(r"(fold|split)[ _-]?(\d+)")
@@ -50,14 +52,15 @@ class Labelling:
     files: tuple[LabelledFile, ...]
     words: str
 
-    @property
-    def is_by_folders(self) -> bool:
-        """Whether the folder itself holds a subfolder for each class, and no split is known."""
-        return all(Path(one.path).parts[0] == one.label and not one.split for one in self.files)
+    @cached_property
+    def can_stay(self) -> bool:
+        """Whether the folder can be used as it lies: a subfolder for each class, and no split."""
+        by_folders = (Path(one.path).parts[0] == one.label and not one.split for one in self.files)
+        return self.how == "folders" and all(by_folders)
 
     def place(self, file: LabelledFile) -> Path:
         """Where a file lies when each class has a folder: class, split, then its path as it was."""
-        return Path(file.label, file.split, file.path)
+        return Path(file.label, f"({file.split})" if file.split else "", file.path)
 
     @property
     def holdout(self) -> str:
@@ -65,8 +68,8 @@ class Labelling:
         return HOLDOUT if any(one.split == "test" for one in self.files) else ""
 
 
-def find_labels(folder: Path, labels: str = "auto") -> Labelling:
-    """The recordings below a folder and the class of each.
+def find_labels(folder: Path, labels: str = "auto", name: str = "") -> Labelling:
+    """The recordings below a folder, which is known by a name, and the class of each.
 
     labels: "folders" (a folder a class), "splits" (folders such as train and test around them),
     "names:<pattern>" ({label}, {index} and others in the names of files), "table:<file>:<column>",
@@ -84,10 +87,11 @@ def find_labels(folder: Path, labels: str = "auto") -> Labelling:
         raise SourceError(_explain_no_audio(folder, names))
     how, _, rest = labels.partition(":")
     inner, inside = _unwrap(folder, names, audio)
+    alone = (name if name and inner == folder else inner.name) or "sounds"
     if how == "auto":
-        return _recognise(folder, names, audio, inner, inside)
+        return _recognise(folder, names, audio, inner, inside, alone)
     if how == "table" and ":" in rest:
-        return _by_table(folder, audio, _named_table(folder, names, audio, rest), rest)
+        return _by_table(folder, audio, *_named_table(folder, names, audio, rest))
     if how == "names" and "{label}" in rest:
         return _by_names(inner, inside, rest)
     if how == "splits" and not rest:
@@ -95,24 +99,28 @@ def find_labels(folder: Path, labels: str = "auto") -> Labelling:
     if how == "folders" and not rest:
         return _by_folders(inner, inside, names)
     if how == "single" and not rest:
-        return _single(inner, inside)
+        return _single(inner, inside, alone)
     raise SourceError(f"labels {labels!r} cannot be understood. {HOW_TO_CHOOSE}")
 
 
 def _recognise(
-    folder: Path, names: list[str], audio: list[str], inner: Path, inside: list[str]
+    folder: Path, names: list[str], audio: list[str], inner: Path, inside: list[str], alone: str
 ) -> Labelling:
     tops = sorted({Path(path).parts[0] for path in inside if "/" in path})
     are_splits = bool(tops) and all(map(_split_of, tops))
     if tops and not are_splits and len(tops) > 1:
-        return _by_folders(inner, inside, names)
+        beside = read_tables(folder, [name for name in names if "/" not in name], audio)
+        return _by_folders(inner, inside, names, beside)
     tables = read_tables(folder, names, audio)
     plain = [table for table in tables if table.label_column()]
     if plain:
         table = max(plain, key=lambda one: len(one.column(one.label_column())))
-        return _by_table(folder, audio, table, f"{table.path}:{table.label_column()}")
-    if are_splits and all(len(Path(path).parts) > 2 for path in inside):
+        return _by_table(folder, audio, table, table.label_column())
+    if are_splits and any(len(Path(path).parts) > 2 for path in inside):
         return _by_splits(inner, inside)
+    pattern = plain_pattern(inside)
+    if pattern and (are_splits or not tops):
+        return _by_names(inner, inside, pattern)
     if tables:
         columns = ", ".join(map(repr, tables[0].other_columns))
         raise SourceError(
@@ -122,9 +130,7 @@ def _recognise(
         )
     if tops and not are_splits:
         return _by_folders(inner, inside, names)
-    if pattern := plain_pattern(inside):
-        return _by_names(inner, inside, pattern)
-    return _single(inner, inside)
+    return _single(inner, inside, alone)
 
 
 def _unwrap(folder: Path, names: list[str], audio: list[str]) -> tuple[Path, list[str]]:
@@ -147,7 +153,9 @@ def _all_loose(inside: list[tuple[str, ...]]) -> bool:
     return all(len(parts) == 2 for parts in inside)
 
 
-def _by_folders(folder: Path, inside: list[str], names: list[str]) -> Labelling:
+def _by_folders(
+    folder: Path, inside: list[str], names: list[str], beside: Sequence[LabelTable] = ()
+) -> Labelling:
     in_folders = [path for path in inside if "/" in path]
     n_loose = len(inside) - len(in_folders)
     if not in_folders:
@@ -169,9 +177,16 @@ def _by_folders(folder: Path, inside: list[str], names: list[str]) -> Labelling:
     words = f"the classes are the {_number(files, 'folder')} in {str(folder)!r}"
     odd = [top for top in spellings if _split_of(top)]
     if odd:
-        words += f"; of these, {_some(odd)} have the names of splits"
+        words += (
+            f"; of these, {_some(odd)} {'has' if len(odd) == 1 else 'have'} the name of a split"
+        )
     if held_out:
         words += f", and {len(held_out)} files are held out, as its lists say"
+    named = [
+        f"table:{table.path}:{table.label_column()}" for table in beside if table.label_column()
+    ]
+    if named:
+        words += f"; a table names classes, too: for these, set labels to {named[0]!r}"
     return _labelling(folder, "folders", files, words, is_plain=not odd)
 
 
@@ -198,9 +213,10 @@ def _by_splits(folder: Path, inside: list[str]) -> Labelling:
         raise SourceError(f"{_some(tops)} hold no class folders: {HOW_TO_ARRANGE}. {HOW_TO_CHOOSE}")
     test = sorted(top for top, split in splits.items() if split == "test")
     words = f"{_some(tops)} are parts of one data set: the classes are the "
-    words += f"{_number(files, 'folder')} in them" + (
-        f", and what lies in {_some(test)} is held out" if test else ""
-    )
+    words += f"{_number(files, 'folder')} in them"
+    words += f", and what lies in {_some(test)} is held out" if test else ""
+    if len(files) < len(inside):
+        words += f"; {len(inside) - len(files)} files lie in none of them and are left out"
     return _labelling(folder, "splits", files, words)
 
 
@@ -225,8 +241,7 @@ def _by_names(folder: Path, inside: list[str], pattern: str) -> Labelling:
     return _labelling(folder, f"names:{pattern}", files, words)
 
 
-def _by_table(folder: Path, audio: list[str], table: LabelTable, named: str) -> Labelling:
-    column = named.rpartition(":")[2]
+def _by_table(folder: Path, audio: list[str], table: LabelTable, column: str) -> Labelling:
     labels = table.column(column)
     splits = table.column(split) if (split := table.split_column()) and split != column else {}
     by_split = {value: _split_of(value) or "train" for value in set(splits.values())}
@@ -256,8 +271,8 @@ def _by_table(folder: Path, audio: list[str], table: LabelTable, named: str) -> 
     return _labelling(folder, f"table:{table.path}:{column}", files, words)
 
 
-def _single(folder: Path, inside: list[str]) -> Labelling:
-    label = _spelling(folder.name) or "sounds"
+def _single(folder: Path, inside: list[str], name: str) -> Labelling:
+    label = _spelling(name)
     files = [LabelledFile(path, label) for path in inside]
     words = f"all {len(files)} files of {str(folder)!r} are taken as one class, {label!r}"
     return _labelling(folder, "single", files, words)
@@ -273,8 +288,13 @@ def _labelling(
     return Labelling(folder, how, tuple(files), f"{words}.\n{HOW_TO_CHOOSE}")
 
 
-def _named_table(folder: Path, names: list[str], audio: list[str], named: str) -> LabelTable:
-    path, _, column = named.rpartition(":")
+def _named_table(
+    folder: Path, names: list[str], audio: list[str], named: str
+) -> tuple[LabelTable, str]:
+    """The table that a text like `labels.csv:class` names, and the column."""
+    whole = [path for path in names if named.startswith(f"{path}:")]
+    path = max(whole, key=len) if whole else named.rpartition(":")[0]
+    column = named.removeprefix(f"{path}:")
     wanted = [name for name in names if name == path or name.endswith(f"/{path}")]
     tables = read_tables(folder, wanted, audio)
     if not wanted:
@@ -288,7 +308,7 @@ def _named_table(folder: Path, names: list[str], audio: list[str], named: str) -
         raise SourceError(
             f"{path!r} has no column {column!r}, but {', '.join(map(repr, tables[0].columns))}"
         )
-    return tables[0]
+    return tables[0], column
 
 
 def _split_of(name: str) -> str:
@@ -313,7 +333,7 @@ def _listed(folder: Path, inside: list[str], names: list[str]) -> set[str]:
 def _spelling(label: str) -> str:
     """A label as the name of a folder."""
     label = unicodedata.normalize("NFC", re.sub(r"[/\\\0]", "_", label)).strip()
-    return label if label not in (".", "..") else ""
+    return re.sub(r"^\.", "_", label)  # a dot would hide it
 
 
 def _spellings(tops: set[str]) -> dict[str, str]:

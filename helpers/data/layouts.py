@@ -14,6 +14,8 @@ from helpers.sound.file_kinds import kind_of
 # Of macOS, network disks and Windows: they hold copies, thumbnails and what was deleted
 SYSTEM_FOLDERS = ("__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information")
 OTHER_SUFFIXES = (".txt", ".csv", ".tsv", ".json", ".md", ".jpg", ".png", ".pdf", ".mid", ".zip")
+OTHER_SUFFIXES += (".lab", ".npy", ".npz", ".xml", ".html", ".log", ".ini", ".yaml", ".yml")
+OTHER_SUFFIXES += (".jpeg", ".gif", ".textgrid", ".srt", ".py", ".ipynb", ".docx", ".xlsx", ".asd")
 
 FSDD_NAME = re.compile(r"\d_[a-z]+_\d+\.wav")
 ESC_NAME = re.compile(r"[1-5]-\d+-[A-Z](-\d+)?\.(wav|ogg)")

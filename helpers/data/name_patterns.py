@@ -20,19 +20,19 @@ def plain_pattern(paths: list[str]) -> str:
         are_numbers = [all(map(str.isdecimal, column)) for column in columns]
         for number, column in enumerate(columns):
             is_first_of_words = number == 0 and not all(are_numbers)
-            if _could_be_labels(column) and (is_first_of_words or not are_numbers[number]):
+            if could_be_labels(column) and (is_first_of_words or not are_numbers[number]):
                 words = [f"{{part{n + 1}}}" for n in range(len(columns))]
                 words[-1] = "{index}" if are_numbers[-1] else words[-1]
                 words[number] = "{label}"
                 alike[0][1::2] = words
                 return "".join(alike[0])
     numbered = [re.fullmatch(r"(.*?[^\d_\-. ])[_\-. ]*\d+", stem) for stem in stems]
-    if all(numbered) and _could_be_labels([match[1] for match in numbered]):
+    if all(numbered) and could_be_labels([match[1] for match in numbered]):
         return "{label}{index}"
     return ""
 
 
-def _could_be_labels(values) -> bool:
+def could_be_labels(values) -> bool:
     """Whether these are few names for many files."""
     n_values = len(set(values))
     return n_values >= 2 and n_values * FEWEST_OF_LABEL < len(values)

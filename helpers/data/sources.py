@@ -79,15 +79,15 @@ def open_source(
     path = _downloaded(source, work_dir, progress) if "://" in source else _existing_path(source)
     is_folder = path.is_dir()
     outer = path if is_folder else extract_archive(path, work_dir, progress)
-    found = find_labels(outer, labels)
+    name = path.name if is_folder else archive_stem(path)
+    found = find_labels(outer, labels, name)
     copies, folder = is_folder and stage, found.folder
-    if copies or not found.is_by_folders:
+    if copies or not found.can_stay:
         how, key = ("staged" if copies else "arranged"), digest_of(str(outer), found.how)[:8]
         target = work_dir / f"{how}-{path.name}-{key}"
         with one_at_a_time(target):
             folder = _arrange(found, target, _copy if copies else _link, progress)
     holdout = found.holdout or recognise_holdout(Path(one.path).name for one in found.files)
-    name = path.name if is_folder else archive_stem(path)
     return Source(name, folder, holdout, found.how, found.words)
 
 
@@ -112,7 +112,7 @@ def _existing_path(source: str) -> Path:
 
 def _arrange(found: Labelling, target: Path, bring: Bring, progress: Callable | None) -> Path:
     """Make target hold the files in class folders, as copies or as links."""
-    places = (Path(one.path) if found.is_by_folders else found.place(one) for one in found.files)
+    places = (Path(one.path) if found.can_stay else found.place(one) for one in found.files)
     origins = (found.folder / one.path for one in found.files)
     wanted = {target / place: file for place, file in zip(places, origins, strict=True)}
     for root, folders, names in os.walk(target, topdown=False):

@@ -24,7 +24,7 @@ LOUD_DB, AUDIBLE_DB = 20, 40  # below a sound's loudest block: it has begun; it 
 SPAN = (0.1, 0.9)  # quantiles: one odd sound does not make a class varied
 MUCH_LESS = 0.5  # a span below this share of the recordings' is worth a word
 HALF_TONES = 12  # of an octave
-SOUNDS_OF_CLASS, MOST_SOUNDS = 40, 240
+FEWEST_OF_CLASS, SOUNDS_OF_CLASS, MOST_SOUNDS = 10, 40, 240
 TRAITS = {"pitch": "half-tones", "brightness": "half-tones", "length": "ms", "onset": "ms"}
 
 Traits = dict[str, Tensor]
@@ -35,11 +35,12 @@ def measure_variety(
 ) -> list[dict]:
     """The rows of `compare_variety` for recordings of each class and as many sounds of a generator.
 
-    clips are recordings of the generator's classes, rate and length. Raises AudioError if a file is
-    gone.
+    Of many classes some are measured, chosen evenly. clips are recordings of the generator's
+    classes, rate and length. Raises AudioError if a file is gone.
     """
-    per_class = max(1, min(SOUNDS_OF_CLASS, MOST_SOUNDS // len(clips.classes)))
-    members = [np.flatnonzero(clips.labels == label) for label in range(len(clips.classes))]
+    measured = choose_evenly(len(clips.classes), MOST_SOUNDS // FEWEST_OF_CLASS).tolist()
+    per_class = min(SOUNDS_OF_CLASS, MOST_SOUNDS // len(measured))
+    members = [np.flatnonzero(clips.labels == label) for label in measured]
     chosen = np.concatenate([own[choose_evenly(len(own), per_class)] for own in members])
     real = torch.from_numpy(np.stack([clips.waveform(clip) for clip in chosen]))
     labels = torch.from_numpy(clips.labels[chosen])

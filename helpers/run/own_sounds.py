@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from helpers.config import ConfigError, check_classes
-from helpers.data.archives import ARCHIVE_SUFFIXES, SourceError
+from helpers.data.archives import ARCHIVE_SUFFIXES, SourceError, extract_archive
+from helpers.data.labelling import find_labels
 from helpers.data.layouts import is_audio, walk_files
 from helpers.data.source_names import KIT, understand_source
 from helpers.data.sources import open_source
@@ -89,7 +90,7 @@ def upload_sounds(folder: Path, class_name: str, progress: Callable | None = Non
         )
     for name, content in files.items():
         if name.lower().endswith(ARCHIVE_SUFFIXES):
-            _keep_archive(folder, name, content, progress)
+            _keep_archive(folder, name, content, class_name, progress)
         elif not (name.lower().endswith(SUFFIXES) or kind_of_head(content[:HEAD_BYTES])):
             print(printable(f"{name} is neither a sound nor an archive: it is not kept"))
         else:
@@ -113,7 +114,7 @@ def is_asked(folder: Path) -> bool:
 def check_class(name: str) -> str:
     """The name of a class, if a folder can have it and is seen then. Raises ConfigError."""
     with contextlib.suppress(ConfigError):
-        if not name.startswith("."):
+        if not name.strip().startswith("."):
             return check_classes([name.strip()])[0]
     raise ConfigError(f'own_class must name a class, such as "dog", as a folder can; got {name!r}')
 
@@ -145,11 +146,21 @@ def keep_take(folder: Path, waveform, sample_rate: int) -> Path:
         return write_wav(folder / name, waveform, sample_rate)
 
 
-def _keep_archive(folder: Path, name: str, content: bytes, progress: Callable | None) -> None:
+def _keep_archive(
+    folder: Path, name: str, content: bytes, class_name: str, progress: Callable | None
+) -> None:
+    """Keep what is in an archive: class folders as they are, or all its files as one class."""
     with tempfile.TemporaryDirectory() as work:
         archive = Path(work, name)
         archive.write_bytes(content)
-        opened = open_source(str(archive), Path(work), progress=progress).folder
+        opened = extract_archive(archive, Path(work), progress)
+        try:
+            opened = find_labels(opened, "folders").folder
+        except SourceError:
+            has_sound = any(is_audio(opened / name) for name in walk_files(opened))
+            if not (class_name and has_sound):
+                raise
+            folder = folder / check_class(class_name)
         names = walk_files(opened)
         for file in tracked(progress, names, len(names), f"keeping {name}"):
             keep_file(folder / file, (opened / file).read_bytes())

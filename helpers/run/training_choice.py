@@ -8,7 +8,7 @@ import dataclasses
 
 import torch
 
-from helpers.config import RECIPES, RunConfig
+from helpers.config import RECIPES, RunConfig, TrainConfig
 from helpers.device import versions
 from helpers.run.folder import RunFolder
 from helpers.train.changes import check_newest_checkpoint
@@ -54,6 +54,18 @@ def _usual_batch(config: RunConfig, device: torch.device) -> int:
         return own
     values = config.audio.n_mels * config.audio.n_frames
     return next((batch for most, batch in GPU_BATCHES if values <= most), own)
+
+
+def training_to_keep(run: RunFolder, config: RunConfig) -> TrainConfig:
+    """The settings of training with which a run goes on: its own, if it was trained with them.
+
+    A run without training, or with another recipe, has those of `config`. Raises RunError if the
+    run cannot be read.
+    """
+    if not run.was_trained():
+        return config.train
+    before = run.read_config()
+    return before.train if before.model.recipe == config.model.recipe else config.train
 
 
 def save_training_choice(run: RunFolder, config: RunConfig) -> None:

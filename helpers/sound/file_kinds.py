@@ -25,7 +25,8 @@ MARKS = (  # kind, and where in the file which bytes stand
 )
 LOSSY = ("mp3", "ogg", "aac", "mp4", "webm", "wma", "amr", "speex")
 NEED_FFMPEG = ("flac in ogg", "speex", "mp4", "webm", "wma", "amr", "aac")
-UNKNOWN_SIZES = (0, 0xFFFFFFFF)  # of the samples of a WAV that was written to a pipe
+UNKNOWN_SIZE = 0x7FFF0000  # of a WAV's samples: from here on, and 0, it was written to a pipe
+NOT_SOUND = (b"heic", b"heix", b"mif1", b"msf1", b"avif")  # pictures, in a file like mp4
 ONE_PAGE = 65_307  # bytes, the most that a page of Ogg has
 CUT_S, CUT_SHARE = 0.06, 0.01  # less than that is missing at the end of whole files, too
 
@@ -50,10 +51,9 @@ def kind_of_head(head: bytes) -> str:
     """The kind of an audio file whose first HEAD_BYTES bytes are these, as `kind_of` names it."""
     for kind, marks in MARKS:
         if all(head[at : at + len(mark)] == mark for at, mark in marks):
-            return kind
+            return "" if kind == "mp4" and head[8:12] in NOT_SOUND else kind
     if head[:3] == b"ID3":  # a tag: mostly of MP3, and rarely of AAC
-        size = sum((byte & 127) << (7 * (3 - n)) for n, byte in enumerate(head[6:10]))
-        return _frame_kind(head[10 + size :]) or "mp3"
+        return _frame_kind(head[10 + _tag_size(head) :]) or "mp3"
     return _frame_kind(head)
 
 
@@ -86,8 +86,17 @@ def cut_off(path: Path, info: SourceInfo, read_s: float) -> str:
 
 
 def _head(path: Path) -> bytes:
+    """The first bytes of a file; where a long tag comes first, what follows the tag."""
     with open(path, "rb") as file:
-        return file.read(HEAD_BYTES)
+        head = file.read(HEAD_BYTES)
+        if head[:3] == b"ID3" and _tag_size(head) + 10 > len(head):
+            file.seek(_tag_size(head) + 10)
+            head = file.read(HEAD_BYTES)
+    return head
+
+
+def _tag_size(head: bytes) -> int:
+    return sum((byte & 127) << (7 * (3 - n)) for n, byte in enumerate(head[6:10]))
 
 
 def _frame_kind(head: bytes) -> str:
@@ -96,20 +105,26 @@ def _frame_kind(head: bytes) -> str:
         return ""
     if head[1] & 0x06 == 0:
         return "aac" if head[1] & 0xF0 == 0xF0 else ""
-    version, bitrate, rate = head[1] >> 3 & 3, head[2] >> 4, head[2] >> 2 & 3
-    return "" if version == 1 or bitrate == 15 or rate == 3 else "mp3"
+    version, layer, bitrate, rate = (
+        head[1] >> 3 & 3,
+        head[1] >> 1 & 3,
+        head[2] >> 4,
+        head[2] >> 2 & 3,
+    )
+    is_text = layer == 3  # UTF-16 begins like layer I, which nobody uses
+    return "" if is_text or version == 1 or bitrate == 15 or rate == 3 else "mp3"
 
 
 def _wav_seconds(head: bytes, sample_rate: int) -> float:
     """The length by the size of the chunk "data", as the chunks before it are small."""
-    at, bytes_per_frame = 12, 0
+    at, bytes_per_frame, is_pcm = 12, 0, False
     while at + 8 <= len(head):
         name, size = struct.unpack_from("<4sI", head, at)
         if name == b"fmt " and at + 22 <= len(head):
+            is_pcm = struct.unpack_from("<H", head, at + 8)[0] in (1, 3, 0xFFFE)
             bytes_per_frame = struct.unpack_from("<H", head, at + 20)[0]
         if name == b"data":
-            known = bytes_per_frame and size not in UNKNOWN_SIZES
-            is_pcm = struct.unpack_from("<H", head, 20)[0] in (1, 3, 0xFFFE)
+            known = bytes_per_frame and 0 < size < UNKNOWN_SIZE
             return size / bytes_per_frame / sample_rate if known and is_pcm else 0.0
         at += 8 + size + size % 2
     return 0.0

@@ -165,7 +165,7 @@ def _find_obstacle(trained: TrainedOn, now: dict) -> str:
     if trained.files is None and trained.digest != now["data"]["digest"]:
         return (
             "was trained by an earlier version, which did not keep the statistics of the "
-            f"recordings: take the same recordings again, {START_OVER}"
+            f"recordings: go on with that version, {START_OVER}"
         )
     return ""
 

@@ -601,3 +601,8 @@ def test_large_splits_are_measured_by_a_part_with_every_class_in_it(clips, monke
     assert all(any(torch.equal(mel, other) for other in whole[0]) for mel in mels)
     monkeypatch.setattr(clips_of, "ENOUGH_VALUES", 4 * 16 * 16)
     assert torch.bincount(clips.split("train")[1]).tolist() == [2, 2, 2]
+
+
+def test_a_lead_as_long_as_half_a_clip_is_refused(folder, tmp_path):
+    with pytest.raises(DatasetError, match=r"lead_s is 0.06, and a clip has 0.12 s: give less"):
+        prepare(folder, tmp_path, lead_s=0.06)

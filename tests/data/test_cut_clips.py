@@ -134,6 +134,18 @@ def test_a_sound_a_little_longer_than_a_clip_gives_one_and_much_longer_several()
     assert list(cut(loud(4_000, (1_000, 2_000), (2_300, 2_500)))[0]) == [1_000, 2_300]
 
 
+def test_a_hit_at_the_end_of_a_clip_and_one_at_the_end_of_all_are_not_lost():
+    hits = [n * 820 for n in range(11)]  # each falls into the last window of a clip, or behind it
+    waveform = loud(8_500, *[(hit, hit + 200) for hit in hits])
+    for size in (1, 777, 10**6):
+        assert list(cut(waveform, size)[0]) == pytest.approx(hits, abs=4)
+    late = [n * 790 for n in range(11)]
+    waveform = loud(8_150, *[(hit, hit + 200) for hit in late])
+    assert list(cut(waveform, lead=5)[0]) == pytest.approx(
+        [0, *[hit - 5 for hit in late[1:]]], abs=4
+    )
+
+
 def test_few_clips_of_many_are_spread_over_the_recording():
     assert choose_clips([-20.0] * 10, 100) == list(range(10))
     assert choose_clips([-20.0] * 10, 3) == [0, 3, 6]

@@ -35,7 +35,7 @@ def test_siblings_never_vanish(tmp_path):
     make_sounds(tmp_path, "dog/rex/1.wav", "dog/fido/1.wav", "cat/1.wav")
     (tmp_path / "cat" / "1.wav").rename(tmp_path / "cat" / "1.m4a")
     labelling = find_labels(tmp_path)
-    assert classes(tmp_path) == {"cat", "dog"} and labelling.is_by_folders
+    assert classes(tmp_path) == {"cat", "dog"} and labelling.can_stay
     assert "the classes are the 2 folders in" in labelling.words
     assert "To choose otherwise" not in labelling.words, "nothing is in doubt"
 
@@ -104,7 +104,7 @@ def test_a_class_of_trains_is_no_split(tmp_path):
     make_sounds(tmp_path, "train/1.wav", "bus/1.wav")
     assert found(tmp_path) == {"train/1.wav": ("train", ""), "bus/1.wav": ("bus", "")}
     words = find_labels(tmp_path).words
-    assert "'train' have the names of splits" in words and 'set labels to "folders", "spl' in words
+    assert "'train' has the name of a split" in words and 'set labels to "folders", "spl' in words
     with pytest.raises(SourceError, match="no folders such as train and test around"):
         find_labels(tmp_path, "splits")
 
@@ -124,7 +124,8 @@ def test_a_split_is_held_out_in_the_clips(tmp_path, tiny_audio):
         assert clips.classes == ("a", "b")
         splits = {row.path: row.split for row in clips.audit}
         assert (
-            splits["a/test/test/a/1.wav"] == "test" and splits["b/train/train/b/2.wav"] == "train"
+            splits["a/(test)/test/a/1.wav"] == "test"
+            and splits["b/(train)/train/b/2.wav"] == "train"
         )
         assert len(clips.waveform(0)) == tiny_audio.clip_samples
 
@@ -268,3 +269,62 @@ def test_archives_in_an_archive_are_named(tmp_path):
     zip_folder(tmp_path / "in", tmp_path / "out" / "dog.zip")
     with pytest.raises(SourceError, match="holds archives .'dog.zip'. and no audio: extract them"):
         open_source(str(zip_folder(tmp_path / "out", tmp_path / "outer.zip")), tmp_path / "work")
+
+
+# --- what has misled it ---
+
+
+def test_a_part_of_the_files_is_taken_where_labels_are_those_of_the_folders(tmp_path):
+    make_sounds(tmp_path / "set", *[f"{a}/{n}.wav" for a in ("cat", "dog") for n in range(4)])
+    table(tmp_path / "set", "good.csv", "file,label", "cat/0.wav,cat", "dog/1.wav,dog")
+    assert "set labels to 'table:good.csv:label'" in find_labels(tmp_path / "set").words
+    asked = {"labels": "table:good.csv:label"}
+    source = open_source(str(tmp_path / "set"), tmp_path / "work", **asked)
+    assert sorted(path.name for path in source.folder.rglob("*.wav")) == ["0.wav", "1.wav"]
+
+
+def test_columns_of_numbers_and_of_lengths_are_not_taken_for_something_else(tmp_path):
+    make_sounds(tmp_path / "a", "clip", *[f"{n}.wav" for n in range(8)])
+    lines = [f"{n % 2},{n},{'dog' if n % 2 else 'cat'}" for n in range(8)]
+    table(tmp_path / "a", "t.csv", "fold,id,class", *lines)
+    assert len(found(tmp_path / "a")) == 8 and classes(tmp_path / "a") == {"cat", "dog"}
+    names = [f"{label}_{n}.wav" for label in ("dog", "cat") for n in range(5)]
+    make_sounds(tmp_path / "b", *names)
+    lengths = [f"{name},{1 + n / 100}" for n, name in enumerate(names)]
+    table(tmp_path / "b", "durations.csv", "file,duration", *lengths)
+    assert classes(tmp_path / "b") == {"cat", "dog"}
+    make_sounds(tmp_path / "c", "rex.wav", "fido.wav")
+    table(tmp_path / "c", "durations.csv", "file,duration", "rex.wav,1.5", "fido.wav,2.5")
+    with pytest.raises(SourceError, match="none of its columns is plainly the class.*'duration'"):
+        find_labels(tmp_path / "c")
+
+
+def test_a_stray_file_does_not_undo_splits_and_is_counted(tmp_path):
+    names = [f"{split}/{label}/1.wav" for split in ("train", "test") for label in "ab"]
+    make_sounds(tmp_path, *names, "loose.wav")
+    labelling = find_labels(tmp_path)
+    assert labelling.how == "splits" and "1 files lie in none of them" in labelling.words
+
+
+def test_a_training_file_in_a_folder_called_test_is_not_held_out(tmp_path, tiny_audio):
+    make_sounds(tmp_path / "set", *[f"data/test/{n}.wav" for n in range(4)])
+    for n, path in enumerate(sorted((tmp_path / "set").rglob("*.wav"))):
+        path.write_bytes(path.read_bytes()[: -2 * n - 2])
+    lines = [f"{n}.wav,{'ab'[n % 2]},{'test' if n == 3 else 'train'}" for n in range(4)]
+    table(tmp_path / "set", "t.csv", "file,label,split", *lines)
+    source = open_source(str(tmp_path / "set"), tmp_path / "work")
+    data = DataConfig(holdout=source.holdout)
+    clips = prepare_clips(source.folder, tiny_audio, data, tmp_path, tmp_path / "cache")
+    assert [row.path.split("/")[-1] for row in clips.audit if row.split == "test"] == ["3.wav"]
+
+
+def test_loose_files_of_an_archive_are_named_by_it(tmp_path):
+    archive = zip_folder(make_sounds(tmp_path / "in", "a.wav", "b.wav"), tmp_path / "meow.zip")
+    source = open_source(str(archive), tmp_path / "work")
+    assert [path.name for path in source.folder.iterdir()] == ["meow"]
+
+
+def test_labels_that_would_hide_or_split_a_folder_are_spelled_otherwise(tmp_path):
+    make_sounds(tmp_path, "x/1.wav", "x/2.wav")
+    table(tmp_path, "t.csv", "file,kind: animal", "1.wav,.cat", "2.wav,a/b")
+    assert classes(tmp_path, "table:t.csv:kind: animal") == {"_cat", "a_b"}

@@ -96,6 +96,7 @@ def test_the_sounds_of_a_generator_are_measured_beside_as_many_recordings(
 
     monkeypatch.setattr(variety, "measure_traits", count)
     monkeypatch.setattr(variety, "MOST_SOUNDS", 15)
+    monkeypatch.setattr(variety, "FEWEST_OF_CLASS", 5)
     rows = measure_variety(generator, make_inverter(generator), clips)
     assert [row["class"] for row in rows] == ["high", "low", "noise"]
     made, real = seen

@@ -76,7 +76,8 @@ class TestForm:
             if cell.cell_type == "code":
                 assert not cell.outputs
                 assert cell.execution_count is None
-                assert len(cell.source.splitlines()) <= 20
+                is_form = "parameters" in cell.metadata.get("tags", ())
+                assert is_form or len(cell.source.splitlines()) <= 20
         source = "\n".join(code_of(notebook))
         assert source.count("\ndef ") <= 1
         assert "class " not in [line[:6] for line in source.splitlines()]

@@ -12,7 +12,7 @@ from helpers.config import PRESETS, RECIPES, ConfigError, checkpoint_identity, m
 from helpers.files import UnusableFileError
 from helpers.run import folder
 from helpers.run.folder import open_run
-from helpers.run.training_choice import choose_training, save_training_choice
+from helpers.run.training_choice import choose_training, save_training_choice, training_to_keep
 from helpers.train import changes
 from helpers.train.checkpoints import Checkpoint, save_checkpoint
 
@@ -53,6 +53,21 @@ def test_a_gpu_gets_larger_batches_and_a_trained_run_keeps_its_own(tmp_path):
         again = choose_training(run.read_config(), device=device, was_trained=run.was_trained())
         assert again.train == begun.train
         save_training_choice(run, again)
+
+
+def test_data_prepared_anew_keeps_what_a_run_was_trained_with(tmp_path):
+    """As in 01_data, 03_train, 01_data and 03_train again."""
+    run, fresh = open_run(str(tmp_path / "run")), make_config("short")
+    assert training_to_keep(run, fresh) == fresh.train
+    run.write_config(fresh)
+    begun = choose_training(run.read_config(), batch_size=6, learning_rate=0.003)
+    save_training_choice(run, begun)
+    begin(run, begun)
+    assert training_to_keep(run, fresh) == begun.train
+    run.write_config(dataclasses.replace(fresh, train=training_to_keep(run, fresh)))
+    save_training_choice(run, choose_training(run.read_config(), was_trained=True))
+    baseline = make_config("short", "baseline")
+    assert training_to_keep(run, baseline) == baseline.train
 
 
 @pytest.mark.parametrize(("recipe", "ratio"), [("modern", 2.0), ("baseline", 1.0)])

@@ -54,16 +54,28 @@ def test_a_whole_file_is_known_and_is_not_said_to_be_cut(tone, format, subtype, 
     assert cut_off(path, source_info(path), len(read_audio(path, RATE)[0]) / RATE) == ""
 
 
-@pytest.mark.parametrize("content", [b"", b"text", b"\xff\xfe", b"\xff\xff\xff\xff", b"RIFF" * 9])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"text",
+        "UTF-16".encode("utf-16"),
+        b"\0\0\0\x18ftypheic" + bytes(20),
+        b"\xff\xff\xff\xff",
+        b"RIFF" * 9,
+    ],
+)
 def test_other_files_are_of_no_kind(tmp_path, content):
     (tmp_path / "x.wav").write_bytes(content)
     assert kind_of(tmp_path / "x.wav") == ""
 
 
-def test_a_tag_before_the_sound_does_not_hide_it(tone):
-    path = tone("MP3", "MPEG_LAYER_III")
-    path.write_bytes(b"ID3\3\0\0\0\0\0\12" + bytes(10) + path.read_bytes())
-    assert kind_of(path) == "mp3"
+@pytest.mark.parametrize("size", [10, 9_000])
+def test_a_tag_before_the_sound_does_not_hide_it(tmp_path, size):
+    tag = b"ID3\3\0\0\0\0" + bytes([size >> 7, size & 127]) + bytes(size)
+    for kind, frame in (("mp3", b"\xff\xfb\x90\x64"), ("aac", b"\xff\xf1\x50\x40")):
+        (tmp_path / "x").write_bytes(tag + frame * 500)
+        assert kind_of(tmp_path / "x") == kind
 
 
 @pytest.mark.parametrize(
@@ -85,6 +97,15 @@ def test_what_is_whole_of_a_file_that_was_cut_off_is_read_and_said(tone, format,
     assert re.fullmatch(words, said)
 
 
+def test_a_chunk_before_the_sound_does_not_hide_that_a_wav_was_cut_off(tone):
+    path = tone("WAV", "PCM_16")
+    content = path.read_bytes()
+    content = content[:12] + b"JUNK" + (100).to_bytes(4, "little") + bytes(100) + content[12:]
+    path.write_bytes(content[: len(content) // 2])
+    waveform, info = read_audio(path, RATE)
+    assert cut_off(path, info, len(waveform) / RATE) == "ends early at 1.0 of 2.0 s"
+
+
 def test_an_ogg_without_its_last_page_is_said_to_end_early(tone):
     path = cut(tone("OGG", "VORBIS", 30))
     waveform, info = read_audio(path, RATE)
@@ -93,17 +114,20 @@ def test_an_ogg_without_its_last_page_is_said_to_end_early(tone):
     assert re.fullmatch(r"ends early at \d+\.\d s: its last page is missing", said)
 
 
-def test_a_recording_of_unknown_length_is_not_cut(tone):
-    """As ffmpeg and sox write to a pipe: all bits set in a WAV, none in a FLAC."""
-    wav, flac = tone("WAV", "PCM_16"), tone("FLAC", "PCM_16")
-    content = bytearray(wav.read_bytes())
-    content[40:44] = b"\xff\xff\xff\xff"
-    wav.write_bytes(content)
+def test_a_recording_of_unknown_length_is_not_cut(tone, tmp_path):
+    """As ffmpeg and sox write to a pipe: a huge number in a WAV, none in a FLAC."""
+    changed = []
+    for n, size in enumerate((b"\xff\xff\xff\xff", b"\0\xf0\xff\x7f", b"\0\0\0\x80")):
+        content = bytearray(tone("WAV", "PCM_16").read_bytes())
+        content[40:44] = size
+        changed.append(tmp_path / f"{n}.wav")
+        changed[-1].write_bytes(content)
+    flac = tone("FLAC", "PCM_16")
     content = bytearray(flac.read_bytes())
     content[21] &= 0xF0
     content[22:26] = bytes(4)
     flac.write_bytes(content)
-    for path in (wav, flac):
+    for path in (*changed, flac):
         waveform, info = read_audio(path, RATE)
         assert len(waveform) == 2 * RATE
         assert promised_seconds(path, info) == 0 and cut_off(path, info, 2.0) == ""
