@@ -1,6 +1,7 @@
 """One recording: read, cut into clips, and described: is it usable, and what was done to it."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,11 @@ from helpers.sound.audio_files import Mix, stream_audio
 from helpers.sound.file_kinds import LOSSY, cut_off, kind_of, promised_seconds
 
 MOST_PEAK, MOST_LOSSY_PEAK = 1_000, 4  # times full scale; whole files stay far below
+HELD = 4  # times as many clips as are wanted are in memory, before the loud ones are known
 LEAST_SHARE = 0.1  # of the length in its header, which a file must have
 
 Starts = list[int | None]  # first samples of clips; None: a clip that is not kept
+Clip = tuple[int, np.ndarray]  # its first sample in the recording, and its samples
 TakeClip = Callable[[np.ndarray], None]
 
 
@@ -54,8 +57,10 @@ class Recording:
         rate, n_samples = audio.sample_rate, audio.clip_samples
         cutter = ClipCutter(n_samples, data.silence_db, most > 1, round(data.lead_s * rate))
         self.info, blocks = stream_audio(path, rate, self.mix)
-        begins, levels = [], []
-        for start, clip in cutter.cut(blocks):
+        found, begins, levels = cutter.cut(blocks), [], []
+        if most < sys.maxsize:  # else there may be more than memory holds
+            found = _choose_from(found, most)
+        for start, clip in found:
             take_clip(even_level(clip) if data.level == "even" else clip)
             begins.append(start)
             levels.append(loudest_window_db(clip))
@@ -118,3 +123,16 @@ class Recording:
             "padded": self.cutter.n_samples < self.audio.clip_samples,
             "cut off": any("ends early" in words for words in odd),
         }
+
+
+def _choose_from(
+    clips: Iterable[tuple[int, np.ndarray]], most: int
+) -> list[tuple[int, np.ndarray]]:
+    """At most so many clips of a recording, spread evenly; those that are much quieter are not."""
+    held, step = [], 1
+    for number, found in enumerate(clips):
+        if number % step == 0:
+            held.append(found)
+        if len(held) > HELD * most:
+            held, step = held[::2], 2 * step
+    return [held[n] for n in choose_clips([loudest_window_db(clip) for _, clip in held], most)]

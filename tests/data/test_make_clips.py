@@ -103,5 +103,6 @@ def test_few_long_recordings_give_many_clips_and_none_rules_its_class(tmp_path, 
     assert [row.n_clips for row in clips.audit] == [50, 40, 40, 40, 40, 40] * 2
     starts = clips.starts[clips.file_index == 0]
     assert starts[-1] > 380 * N_SAMPLES, "from its whole length"
+    assert {*np.diff(starts) // N_SAMPLES} == {8}
     files = {split: {*clips.file_index[clips.indices(split)]} for split in ("train", "test")}
     assert files["test"] and not files["train"] & files["test"]
