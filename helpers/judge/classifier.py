@@ -3,6 +3,7 @@
 A run has one judge. Figures of different judges cannot be compared, so a digest names each.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,13 +21,14 @@ from helpers.device import copy_to
 from helpers.files import UnusableFileError, write_atomically
 from helpers.gan.augment import Augmenter
 from helpers.network_file import digest_tensors, pack, unpack
-from helpers.progress import tracked
+from helpers.progress import say, tracked
 from helpers.sound.mel import MelExtractor
 from helpers.sound.normalisation import Normaliser
 
 FEATURE_DIM = 64
 CLIPS_AT_ONCE = 256
 JUDGE_STEPS = 800
+UNTIMED, TIMED = 2, 10  # steps at first, and those that tell how long all will take
 
 
 class JudgeNetwork(nn.Module):
@@ -121,7 +123,12 @@ def train_judge(
         augmented = Augmenter(AUGMENTATIONS, normaliser.silence(), rng, device)
         optimiser = torch.optim.AdamW(network.parameters(), lr=2e-3, weight_decay=0.01)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, total_steps=steps)
-        for _ in tracked(progress, range(steps), steps, "judge"):
+        for step in tracked(progress, range(steps), steps, "judge"):
+            if step == UNTIMED:
+                begun = time.monotonic()
+            elif progress and step == UNTIMED + TIMED:
+                left_s = (time.monotonic() - begun) / TIMED * (steps - step)
+                say(f"the judge learns for {steps} steps: {left_s:.0f} s more")
             chosen = torch.multinomial(weights, 32, replacement=True, generator=rng)
             augmented.draw(1, len(chosen))
             chosen = copy_to(chosen, device)

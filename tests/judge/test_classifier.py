@@ -1,6 +1,7 @@
 """The judge: an easy set learned, the same seed the same judge, saved and opened again."""
 
 import dataclasses
+import re
 
 import pytest
 import torch
@@ -49,6 +50,16 @@ def test_the_same_seed_trains_the_same_judge_and_leaves_global_numbers_alone(tin
         found.append(judge.classify(train)[0])
     assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(found[0], found[1]) and not torch.equal(found[0], found[2])
+
+
+def test_it_is_said_early_how_long_the_judge_takes(tiny_audio, dataset, capsys):
+    _, train, labels = easy_mels(tiny_audio, 4, 0)
+    of_set = train, labels, 3, tiny_audio, dataset.normaliser
+    train_judge(*of_set, steps=20, progress=lambda items, **_: items)
+    said = capsys.readouterr().out
+    assert re.fullmatch(r"the judge learns for 20 steps: \d+ s more\n", said)
+    train_judge(*of_set, steps=20)
+    assert capsys.readouterr().out == "", "nobody watches"
 
 
 def test_a_judge_can_be_trained_on_a_handful(tiny_audio, dataset):
