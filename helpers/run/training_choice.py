@@ -15,6 +15,7 @@ from helpers.train.changes import check_newest_checkpoint
 
 CPU = torch.device("cpu")
 # Values of a picture at most, and the batch size: with smaller ones, a T4 would wait for Python
+# The rates stay: with twice the rates at 32, the sounds were worse (benchmarks/results/trials.csv)
 GPU_BATCHES = ((64 * 64, 64), (128 * 128, 32))
 
 
