@@ -304,7 +304,7 @@ def check_classes(names) -> tuple[str, ...]:
 
 
 def checkpoint_identity(config: RunConfig) -> dict:
-    """What a checkpoint is of, as plain values: settings that must stay, classes, recordings."""
+    """The settings, classes and recordings of a checkpoint, as plain values."""
     parts = {
         name: json.loads(to_json(getattr(config, name))) for name in ("audio", "model", "train")
     }

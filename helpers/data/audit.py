@@ -51,6 +51,11 @@ class AuditRow(NamedTuple):
     split: str = ""
     digest: str = ""
 
+    @property
+    def each_change(self) -> list[str]:
+        """The changes, one by one."""
+        return [change for change in self.changes.split(", ") if change]
+
 
 def common_sample_rate(folder: Path, n_files: int = 64) -> int:
     """The sample rate in hertz of most recordings, of up to n_files; 0 if none can be read."""
@@ -78,7 +83,7 @@ def summarise_audit(audit: Iterable[AuditRow]) -> Counter:
     counts = Counter()
     for row in audit:
         counts[row.status] += 1
-        counts.update(change for change in row.changes.split(", ") if change)
+        counts.update(row.each_change)
     return counts
 
 

@@ -55,7 +55,7 @@ class LabelTable:
         return next((by_name[name] for name in SPLIT_COLUMNS if name in by_name), "")
 
     def column(self, name: str) -> dict[str, str]:
-        """What a column says of each file, without blanks at the ends; empty cells are left out."""
+        """The text of a column for each file, stripped; empty cells are left out."""
         number = self.columns.index(name)
         found = {}
         for path, row in self.matches:

@@ -101,14 +101,14 @@ class Recording:
         return ""
 
     def _oddities(self) -> list[str]:
-        """What is odd about a file that is kept, in words."""
+        """The remarks on a file that is kept."""
         odd = [cut_off(self.path, self.info, self.duration_s)]
         if self.mix.cancels and self.mix.channel >= 0:
             odd.append(f"its channels cancel each other: channel {self.mix.channel + 1} is taken")
         return [words for words in odd if words]
 
     def _changes(self, odd: list[str]) -> dict[str, bool]:
-        """What can be done to a file, and whether it was done to this one."""
+        """Each possible change, and whether it was made to this file."""
         starts = [start for start in self.starts if start is not None]
         cropped = "cropped"
         if len(starts) == 1 and starts[0]:
@@ -125,9 +125,7 @@ class Recording:
         }
 
 
-def _choose_from(
-    clips: Iterable[tuple[int, np.ndarray]], most: int
-) -> list[tuple[int, np.ndarray]]:
+def _choose_from(clips: Iterable[Clip], most: int) -> list[Clip]:
     """At most so many clips of a recording, spread evenly; those that are much quieter are not."""
     held, step = [], 1
     for number, found in enumerate(clips):

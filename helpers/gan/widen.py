@@ -19,7 +19,7 @@ Fill = Callable[[Tensor, int, int, int], Tensor]
 def widen(
     tensors: dict[str, Tensor], config: RunConfig, before: Sequence[str], now: Sequence[str]
 ) -> dict[str, Tensor]:
-    """What `Players.tensors` gave for the classes `before`, as it is loaded for the classes `now`.
+    """Widen the tensors of `Players.tensors` from the classes `before` to the classes `now`.
 
     `now` holds all names of `before`, in any order. Their weights and Adam's averages stay as they
     are, bit for bit. The weights of a new class are the mean of the known ones, with a little

@@ -65,7 +65,7 @@ def upload_files() -> dict[str, bytes]:
 
 
 def run_in_browser(script: str):
-    """What an expression of JavaScript gives in the page of the notebook; a promise is awaited.
+    """Run an expression of JavaScript in the notebook's page; returns its value, awaited.
 
     Raises RunError where the page cannot run it.
     """

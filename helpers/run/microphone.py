@@ -135,7 +135,7 @@ def _record() -> str:
 
 
 def _call(function: str, *arguments):
-    """What a function of browser.js gives, in the page of the notebook."""
+    """Call a function of browser.js in the notebook's page; returns its value."""
     words = ", ".join(map(json.dumps, arguments))
     return colab.run_in_browser(
         f"(() => {{\n{SCRIPT.read_text()}\nreturn {function}({words});\n}})()"

@@ -43,7 +43,7 @@ def rows_by_class(audit: Sequence[AuditRow]) -> list[dict]:
     rows = []
     for label, own in sorted(by_class.items()):
         kept = [row for row in own if row.status == "kept"]
-        done = Counter(change.split(" from ")[0] for row in kept for change in _changes(row))
+        done = Counter(change.split(" from ")[0] for row in kept for change in row.each_change)
         done.update(row.status for row in own if row.status != "kept")
         rows.append(
             {
@@ -93,7 +93,3 @@ def cut_picture(clips: ClipCache, number: int) -> Figure:
     title = f"{row.path}: {row.n_clips} clips from {row.duration_s:.1f} s"
     axis.set_title(printable(title), fontsize=9, parse_math=False)
     return figure
-
-
-def _changes(row: AuditRow) -> list[str]:
-    return [change for change in row.changes.split(", ") if change]

@@ -11,8 +11,6 @@ from helpers.config import digest_of
 
 SUFFIXES = (".m4a", ".aac", ".mp4", ".mov", ".webm", ".wma", ".amr", ".3gp")
 DECODED = Path(tempfile.gettempdir()) / "class-sounds-decoded"
-
-
 LONGEST_S = 600  # to decode one file
 
 

@@ -62,7 +62,10 @@ def promised_seconds(path: Path, info: SourceInfo) -> float:
 
     info is what the decoder took from its header; of some formats it guesses the length.
     """
-    head = _head(path)
+    return _promise(_head(path), info)
+
+
+def _promise(head: bytes, info: SourceInfo) -> float:
     kind = kind_of_head(head)
     if kind == "wav":
         return _wav_seconds(head, info.sample_rate)
@@ -77,10 +80,11 @@ def cut_off(path: Path, info: SourceInfo, read_s: float) -> str:
 
     As in "ends early at 1.2 of 2.0 s".
     """
-    promised = promised_seconds(path, info)
+    head = _head(path)
+    promised = _promise(head, info)
     if promised - read_s > max(CUT_S, CUT_SHARE * promised):
         return f"ends early at {read_s:.1f} of {promised:.1f} s"
-    if kind_of(path) == "ogg" and not _has_last_page(path):
+    if kind_of_head(head) == "ogg" and not _has_last_page(path):
         return f"ends early at {read_s:.1f} s: its last page is missing"
     return ""
 

@@ -26,7 +26,7 @@ NAMED = 5  # classes in a sentence
 
 
 class TrainedOn(NamedTuple):
-    """What a checkpoint was trained on."""
+    """The step, settings, classes and files of a checkpoint."""
 
     step: int
     settings: dict
@@ -36,7 +36,7 @@ class TrainedOn(NamedTuple):
 
 
 class Changes(NamedTuple):
-    """What has changed since a run was trained: in words, and the files that are new to it."""
+    """The changes since a run was trained: in words, and the files that are new to it."""
 
     words: str
     new_files: list[AuditRow]
@@ -49,7 +49,7 @@ def pack_files(audit: Iterable[AuditRow]) -> Tensor:
 
 
 def check_can_go_on(checkpoint: Checkpoint, config: RunConfig, root: Path) -> TrainedOn:
-    """What the checkpoint of the run in `root` was trained on, if `config` can go on with it.
+    """Read on what the run in `root` was trained, if `config` can go on with its checkpoint.
 
     Raises UnusableFileError, with what to do, if it cannot.
     """
