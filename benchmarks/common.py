@@ -22,7 +22,7 @@ from helpers.data.learn_inversion import open_magnitude_net
 from helpers.data.sources import Source, open_source
 from helpers.device import pick_device
 from helpers.files import PROJECT
-from helpers.judge.classifier import open_judge
+from helpers.judge.classifier import Judge, open_judge
 from helpers.judge.evaluation import Evaluator, JudgedSounds
 from helpers.progress import progress_bar
 from helpers.run.folder import resolve_source, run_name
@@ -51,10 +51,12 @@ class Bench:
     def evaluator(self) -> Evaluator:
         """The judge, and what it hears of the recordings."""
         clips = self.clips(self.configure("modern"))
+        return Evaluator(self.judge(clips, pick_device()), clips)
+
+    def judge(self, clips: ClipCache, device: torch.device | str) -> Judge:
+        """The judge of these clips on a device, trained once."""
         path = self.folder / "judge.safetensors"
-        return Evaluator(
-            open_judge(path, clips, device=pick_device(), progress=progress_bar), clips
-        )
+        return open_judge(path, clips, device=device, progress=progress_bar)
 
     def configure(self, recipe: str, seed: int = 0) -> RunConfig:
         """A recipe's configuration, with the geometry fitted to the recordings."""

@@ -69,7 +69,7 @@ def _train(recipe: str, seed: int, minutes: float, bench: Bench, folder: Path) -
     inverter = MelInverter(config.audio, network=inversion)
     judged = evaluator.judge_generator(generator, evaluator.test.labels, inverter, seed)
     many = evaluator.judge_generator(generator, evaluator.train_labels, inverter, seed + 1000)
-    recognised = evaluator.recognised_by_student(many.mels, many.labels, seed=seed)
+    recognised = evaluator.recognised_by_student(many, seed=seed)
     figures = f"{evaluator.figures(judged)}, score {_share(recognised):.3f}"
     print(f"{recipe}, seed {seed}: {result.step} steps, {figures}")
     return Trained(recipe, seed, result.step, judged, recognised)
@@ -85,9 +85,7 @@ def _rows(trained: Sequence[Trained], bench: Bench) -> dict[str, dict[str, str]]
     copies = {f"real, by {recipe}'s mel and back": _copies(recipe, bench) for recipe in recipes}
     for name, judged in (evaluator.limits | copies).items():
         rows[name] = {figure: f"{value:.3g}" for figure, value in evaluator.figures(judged).items()}
-    rows["real, held out"]["score"] = (
-        f"{accuracy(evaluator.test.predicted, evaluator.test.labels):.3g}"
-    )
+    rows["real, held out"]["score"] = f"{accuracy(evaluator.test.named, evaluator.test.labels):.3g}"
     for recipe in recipes:
         own = [one for one in trained if one.recipe == recipe]
         sets = [one.judged for one in own]
@@ -120,7 +118,7 @@ def _heading(bench: Bench, arguments: argparse.Namespace) -> str:
         f"{seeds}; {n_sounds} sounds of each system and {n_sounds} held-out clips, as heard, by "
         f"judge {evaluator.judge.digest}. Mean and 95 % interval over seeds and sounds."
     )
-    heard_right = accuracy(evaluator.test.predicted, evaluator.test.labels)
+    heard_right = accuracy(evaluator.test.named, evaluator.test.labels)
     if heard_right < TRUSTED_ACCURACY:
         text += f" The judge names only {heard_right:.3f} of real clips rightly: do not trust this."
     return text

@@ -81,7 +81,7 @@ def figures_of_copying(
     """Distance to the clips that were trained on, and share of copies of them."""
     rows = np.searchsorted(dataset.cache.indices("train"), dataset.indices)
     own, real = (
-        nearest_clips(sounds.mels, evaluator.train_mels[rows])[0]
+        nearest_clips(sounds.mels, evaluator.train_mels[rows].cpu())[0]
         for sounds in (judged, evaluator.test)
     )
     return {"nearest": float(own.mean() / real.mean()), "copied": share_of_copies(own, real)}

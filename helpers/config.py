@@ -105,12 +105,6 @@ class AudioConfig:
             fitted = dataclasses.replace(fitted, **halved)
         return fitted
 
-    def for_judge(self) -> "AudioConfig":
-        """This geometry with the kind of mels that every recipe is judged in."""
-        names = ("mel_norm", "power", "compression", "floor", "normalisation")
-        default = AudioConfig()
-        return dataclasses.replace(self, **{name: getattr(default, name) for name in names})
-
 
 @dataclass(frozen=True)
 class ModelConfig:

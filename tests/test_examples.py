@@ -5,7 +5,6 @@ import importlib
 
 import pytest
 
-from helpers.data.dataset import fit_clip_normaliser
 from helpers.files import PROJECT
 from helpers.gan.generator_file import save_generator
 from helpers.judge.classifier import train_judge
@@ -24,7 +23,7 @@ def names(clips, sound_generator, write_sounds, tmp_path, monkeypatch):
     write_sounds(tmp_path / "sounds", 4, seed=1)
     audio, generator = clips.audio, sound_generator()
     save_generator(tmp_path / "runs" / "rain" / "generator.safetensors", generator)
-    judge = train_judge(*clips.split("train"), 3, audio, fit_clip_normaliser(clips), steps=2)
+    judge = train_judge(*clips.recordings("train"), 3, audio.sample_rate, steps=2)
     log_mels, _ = clips.split("test")
     inverter = MelInverter(audio)
     waveforms = inverter(log_mels)

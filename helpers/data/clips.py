@@ -1,7 +1,8 @@
-"""The clips of a folder: log-mels that are made once and kept on disk, in a cache.
+"""The clips of a folder: waveforms and log-mels, made once and kept on disk, in a cache.
 
-A cache is three files: features-<key>.f16 holds the log-mels, .json the index (what each clip is),
-.sha256 the digests of these two. The key names the settings and the contents of the audio files.
+A cache is four files: clips-<key>.f16 holds the waveforms, .mels.f16 the log-mels, .json the index
+(what each clip is), .sha256 the digests of these three. The key names the settings and the contents
+of the audio files.
 """
 
 import contextlib
@@ -27,19 +28,18 @@ from helpers.config import AudioConfig, DataConfig, RunConfig, check_classes, di
 from helpers.config_json import from_dict, to_json
 from helpers.data import audit as audits
 from helpers.data.audit import AuditRow, DatasetError
-from helpers.data.cut_clips import even_level
 from helpers.data.disk_space import estimate_cache_size, require_room
 from helpers.data.layouts import list_files
-from helpers.data.make_clips import write_mels
+from helpers.data.make_clips import write_clips
 from helpers.data.sources import open_source
 from helpers.files import write_atomically, write_synced
-from helpers.sound.audio_files import read_clip
 
 VERY_FEW_CLIPS = 10  # of a class
 READ_CLIPS = 512  # in one batch of a pass over the cache
 ENOUGH_CLIPS = 8_192  # to measure with
-ENOUGH_VALUES = 2**28  # of log-mels to measure with, a gigabyte
+ENOUGH_SAMPLES = 2**29  # of clips to measure with, a gigabyte
 MAX_SAMPLES = 2**40  # of a recording
+CACHE_SUFFIXES = ("f16", "mels.f16", "json", "sha256")
 MAKING = "making-"  # begins the name of a folder in which a cache is made
 ABANDONED_S = 3_600  # without a change: whoever made it was killed
 DAMAGE = (ValueError, KeyError, TypeError, OverflowError, RecursionError, FileNotFoundError)
@@ -47,18 +47,18 @@ DAMAGE = (ValueError, KeyError, TypeError, OverflowError, RecursionError, FileNo
 
 @dataclass(frozen=True)
 class ClipCache:
-    """All clips of a folder: their log-mels on disk, and where each clip came from."""
+    """All clips of a folder: waveforms and log-mels on disk, and where each clip came from."""
 
     folder: Path
     audio: AudioConfig
     classes: tuple[str, ...]
     audit: tuple[AuditRow, ...]
+    waveforms: np.ndarray  # (n_clips, clip_samples), float16, memory-mapped
     mels: np.ndarray  # log-mels (n_clips, n_mels, n_frames), float16, memory-mapped
     labels: np.ndarray  # int64 (n_clips,), numbers of classes
     file_index: np.ndarray  # int64 (n_clips,), rows of the audit
     starts: np.ndarray  # int64 (n_clips,), first sample in the resampled file
     key: str
-    level: str = "as is"  # of clips, as `DataConfig` names it
 
     def indices(self, split: str) -> np.ndarray:
         """The numbers of the clips that belong to "train" or "test", in order."""
@@ -70,30 +70,33 @@ class ClipCache:
         indices = self.indices(split)
         return map(self._read, np.array_split(indices, max(1, len(indices) // READ_CLIPS)))
 
-    def split(self, split: str) -> tuple[Tensor, Tensor]:
-        """Log-mels (N, n_mels, n_frames), float32, and labels (N,) of a split, to measure with.
+    def measured(self, split: str) -> np.ndarray:
+        """The numbers of the clips of a split to measure with, in order.
 
         These are all clips, or about ENOUGH_CLIPS of them, spread evenly over each class.
         """
         indices, chosen = self.indices(split), []
-        most = min(ENOUGH_CLIPS, ENOUGH_VALUES // (self.audio.n_mels * self.audio.n_frames))
+        most = min(ENOUGH_CLIPS, ENOUGH_SAMPLES // self.audio.clip_samples)
         if len(indices) <= most:
-            return self._read(indices)
+            return indices
         for label in np.unique(self.labels[indices]):
             own = indices[self.labels[indices] == label]
             n = min(len(own), max(VERY_FEW_CLIPS, round(len(own) * most / len(indices))))
             chosen.append(own[np.linspace(0, len(own) - 1, n).astype(int)])
-        return self._read(np.sort(np.concatenate(chosen)))
+        return np.sort(np.concatenate(chosen))
+
+    def split(self, split: str) -> tuple[Tensor, Tensor]:
+        """Log-mels (N, n_mels, n_frames), float32, and labels (N,) of the clips `measured`."""
+        return self._read(self.measured(split))
+
+    def recordings(self, split: str) -> tuple[Tensor, Tensor]:
+        """Waveforms (N, clip_samples), float16, and labels (N,) of the clips `measured`."""
+        indices = self.measured(split)
+        return torch.from_numpy(self.waveforms[indices]), torch.from_numpy(self.labels[indices])
 
     def waveform(self, clip: int) -> np.ndarray:
-        """The recording of a clip, (clip_samples,), cropped, padded and levelled as its log-mel is.
-
-        Raises AudioError if the file is gone.
-        """
-        audio, row = self.audio, self.audit[self.file_index[clip]]
-        where = audio.sample_rate, int(self.starts[clip]), audio.clip_samples
-        clip = read_clip(self.folder / row.path, *where, row.duration_s, row.channel)
-        return even_level(clip) if self.level == "even" else clip
+        """The recording of a clip, (clip_samples,), cropped, padded and levelled as its log-mel."""
+        return self.waveforms[clip].astype(np.float32)
 
     def _read(self, indices: np.ndarray) -> tuple[Tensor, Tensor]:
         mels = torch.from_numpy(self.mels[indices].astype(np.float32))
@@ -114,17 +117,6 @@ def open_clips(
     how = {"kit_clips": data.kit_clips, "labels": data.labels, "stage": data.stage}
     source = open_source(data.source, work_dir, **how, progress=progress)
     return prepare_clips(source.folder, config.audio, data, data_dir, cache_dir, progress)
-
-
-def open_judge_clips(
-    config: RunConfig, data_dir: Path, cache_dir: Path, work_dir: Path, progress=None
-) -> ClipCache:
-    """Open a run's clips with the log-mels in which every recipe is judged.
-
-    Raises SourceError, DatasetError.
-    """
-    audio = config.audio.for_judge()
-    return open_clips_as(config, audio, data_dir, cache_dir, work_dir, progress)
 
 
 def open_clips_as(
@@ -191,21 +183,21 @@ def prepare_clips(
 def remove_older_caches(clips: ClipCache, data: DataConfig, cache_dir: Path) -> None:
     """Remove what a run's cache_dir holds of other settings or recordings than those of its clips.
 
-    What the judge sees of these clips stays, and so does a cache that is in use where such files
-    cannot be removed.
+    A cache that is in use stays where such files cannot be removed.
     """
-    files, audios = list_files(clips.folder), (clips.audio, clips.audio.for_judge())
-    listings = [_listing_file(cache_dir, _settings_digest(one, data), files) for one in audios]
-    kept = {clips.key} | {path.read_text() for path in listings if path.exists()}
-    for path in sorted(cache_dir.glob("features-*.*")):  # the log-mels first
-        form = re.fullmatch(r"features-([0-9a-f]{12})\.(f16|json|sha256)", path.name)
+    listing = _listing_file(
+        cache_dir, _settings_digest(clips.audio, data), list_files(clips.folder)
+    )
+    kept = {clips.key}
+    for path in sorted(cache_dir.glob("*-*.*")):  # the waveforms first
+        form = re.fullmatch(r"(?:clips|features)-([0-9a-f]{12})\.(?:.+\.)?\w+", path.name)
         if form and form[1] not in kept:
             try:
                 path.unlink(missing_ok=True)
             except OSError:  # the rest of this cache stays, too
                 kept.add(form[1])
     for path in cache_dir.glob("listing-*.txt"):
-        if path not in listings:
+        if path != listing:
             path.unlink(missing_ok=True)
     for folder in cache_dir.glob(f"{MAKING}*"):  # of a process that was killed
         latest = max(path.stat().st_mtime for path in (folder, *folder.rglob("*")))
@@ -236,17 +228,16 @@ def _explain_write_errors(folder: Path):
 
 
 def _cache_files(cache_dir: Path, key: str) -> list[Path]:
-    """The files of a cache: log-mels, index, digests of both."""
-    return [cache_dir / f"features-{key}.{suffix}" for suffix in ("f16", "json", "sha256")]
+    """The files of a cache: waveforms, log-mels, index, digests of these."""
+    return [cache_dir / f"clips-{key}.{suffix}" for suffix in CACHE_SUFFIXES]
 
 
 def _make_cache(folder, digests, audio, data, cache_dir, key, progress) -> ClipCache:
     """Make a cache in a folder of its own, and move it to its place when it is whole."""
     with tempfile.TemporaryDirectory(prefix=MAKING, dir=cache_dir) as making:
-        files = mels_file, index_file, digests_file = _cache_files(Path(making), key)
-        rows, clips = write_mels(
-            mels_file, folder, audits.start_audit(folder, digests), audio, data, progress
-        )
+        files = *clips_files, index_file, digests_file = _cache_files(Path(making), key)
+        plan = audits.start_audit(folder, digests)
+        rows, clips = write_clips(clips_files, folder, plan, audio, data, progress)
         if not clips:
             raise DatasetError(audits.explain_nothing_usable(folder, rows))
         rows = audits.split_train_test(rows, data.holdout)
@@ -255,7 +246,6 @@ def _make_cache(folder, digests, audio, data, cache_dir, key, progress) -> ClipC
         index = {
             "folder": str(folder),
             "audio": dataclasses.asdict(audio),
-            "level": data.level,
             "classes": list(numbers),
             "audit": rows,
             "labels": [numbers[label] for label in labels],
@@ -263,7 +253,7 @@ def _make_cache(folder, digests, audio, data, cache_dir, key, progress) -> ClipC
             "starts": starts,
         }
         write_synced(index_file, json.dumps(index).encode())  # ASCII: any name of a file survives
-        write_synced(digests_file, _digests(mels_file, index_file).encode())
+        write_synced(digests_file, _digests(*clips_files, index_file).encode())
         # The digests come last: without them there is no cache. Another may have made it meanwhile
         there = _cache_files(cache_dir, key)
         for file, target in zip(files, there, strict=True):
@@ -277,13 +267,13 @@ def _open_cache(cache_dir: Path, key: str, folder: Path | None = None) -> ClipCa
 
     A damaged cache is named in a warning and removed. Raises DatasetError if its disk fails.
     """
-    files = mels_file, index_file, digests_file = _cache_files(cache_dir, key)
+    files = *digested, digests_file = _cache_files(cache_dir, key)
     # The key can come from a stranger's file, and it names the files that are opened and removed
     if not re.fullmatch("[0-9a-f]{12}", key) or not digests_file.exists():
         return None
     try:
         with ThreadPoolExecutor(1) as pool:  # digests are computed while the index is read
-            digests = pool.submit(_digests, mels_file, index_file)
+            digests = pool.submit(_digests, *digested)
             cache = _read_cache(cache_dir, key, folder)
             if digests_file.read_text() == digests.result():
                 return cache
@@ -292,10 +282,10 @@ def _open_cache(cache_dir: Path, key: str, folder: Path | None = None) -> ClipCa
         why = f"{type(error).__name__}: {error}"
     except OSError as error:  # no damage: the disk may come back, the recordings may be gone
         raise DatasetError(
-            f"the cache {mels_file} cannot be read ({error}): see that its disk is there"
+            f"the cache {files[0]} cannot be read ({error}): see that its disk is there"
         ) from error
     warnings.warn(
-        f"the cache {mels_file} is damaged ({why}): it is made again from the recordings",
+        f"the cache {files[0]} is damaged ({why}): it is made again from the recordings",
         stacklevel=3,
     )
     for path in reversed(files):
@@ -316,8 +306,8 @@ def _digests(*paths: Path) -> str:
 
 
 def _read_cache(cache_dir: Path, key: str, folder: Path | None) -> ClipCache:
-    """Read the index and map the log-mels; raises one of DAMAGE if the index is not ours."""
-    mels_file, index_file, _ = _cache_files(cache_dir, key)
+    """Read the index and map the clips; raises one of DAMAGE if the index is not ours."""
+    waveforms_file, mels_file, index_file, _ = _cache_files(cache_dir, key)
     index = json.loads(index_file.read_text())
     audio = from_dict(AudioConfig, index["audio"])
     n_clips, n_classes, n_files = (len(index[name]) for name in ("labels", "classes", "audit"))
@@ -331,8 +321,8 @@ def _read_cache(cache_dir: Path, key: str, folder: Path | None) -> ClipCache:
         audio=audio,
         classes=check_classes(index["classes"]),
         audit=tuple(map(AuditRow._make, index["audit"])),
+        waveforms=np.memmap(waveforms_file, np.float16, "r", shape=(n_clips, audio.clip_samples)),
         mels=np.memmap(mels_file, np.float16, "r", shape=(n_clips, audio.n_mels, audio.n_frames)),
         **{name: np.array(index[name], np.int64) for name in limits},
         key=key,
-        level=str(index["level"]),
     )

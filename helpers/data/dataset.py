@@ -10,7 +10,7 @@ from torch import Tensor
 
 from helpers.config import TrainConfig
 from helpers.data.clips import ClipCache
-from helpers.data.disk_space import bytes_per_clip
+from helpers.data.disk_space import clip_bytes
 from helpers.device import copy_to
 from helpers.labels import one_hot
 from helpers.sound.normalisation import Normaliser, fit_normaliser, move_normaliser
@@ -60,7 +60,7 @@ class TrainAudioSpectrogramDataset(torch.utils.data.Dataset):
 
         If they need more than MAX_GPU_SHARE of a GPU's free memory, they stay on disk.
         """
-        n_bytes = len(self) * bytes_per_clip(self.cache.audio)
+        n_bytes = len(self) * clip_bytes(self.cache.audio)[1]
         if device.type != "cuda" or n_bytes <= MAX_GPU_SHARE * torch.cuda.mem_get_info(device)[0]:
             mels = torch.from_numpy(self.cache.mels[self.indices]).to(device)
             normaliser = move_normaliser(self.normaliser, device)

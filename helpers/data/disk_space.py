@@ -18,18 +18,20 @@ MIN_BITS_PER_S = 1_000  # of a recording: silence in FLAC takes a little more
 
 
 class CacheSize(NamedTuple):
-    """The largest number of clips that a folder can give, and the bytes of their log-mels."""
+    """The largest number of clips that a folder can give, and the bytes that these take."""
 
     n_clips: int
     n_bytes: int
 
     def __str__(self) -> str:
-        return f"at most {self.n_clips} clips, {in_mebibytes(self.n_bytes)} of log-mels"
+        return (
+            f"at most {self.n_clips} clips, {in_mebibytes(self.n_bytes)} of waveforms and log-mels"
+        )
 
 
-def bytes_per_clip(audio: AudioConfig) -> int:
-    """The bytes of one clip's log-mel in float16."""
-    return 2 * audio.n_mels * audio.n_frames
+def clip_bytes(audio: AudioConfig) -> tuple[int, int]:
+    """The bytes of one clip's waveform and of its log-mel, both in float16."""
+    return 2 * audio.clip_samples, 2 * audio.n_mels * audio.n_frames
 
 
 def estimate_cache_size(folder: Path, audio: AudioConfig, data: DataConfig) -> CacheSize:
@@ -49,7 +51,7 @@ def estimate_cache_size(folder: Path, audio: AudioConfig, data: DataConfig) -> C
         n_of_class[Path(path).parts[0]] += min(n, bound)
     limit = data.max_clips_per_class or math.inf
     n_clips = sum(min(n, limit) for n in n_of_class.values())
-    return CacheSize(n_clips, n_clips * bytes_per_clip(audio))
+    return CacheSize(n_clips, n_clips * sum(clip_bytes(audio)))
 
 
 def require_room(needed: CacheSize, folder: Path) -> None:

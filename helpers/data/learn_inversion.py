@@ -1,7 +1,6 @@
 """Train the inversion's network on a run's own clips: both mel and magnitudes are known."""
 
 import dataclasses
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from helpers.config import AudioConfig
 from helpers.data.clips import ClipCache
 from helpers.device import pick_precision
 from helpers.network_file import load_network, save_network
-from helpers.progress import n_workers, tracked
+from helpers.progress import tracked
 from helpers.sound.magnitudes import MagnitudeNet
 from helpers.sound.mel import compress, expand
 from helpers.sound.phase import magnitude_of, stft
@@ -71,8 +70,7 @@ def read_waveforms(clips: ClipCache, seconds: float = SECONDS_READ, seed: int = 
     """
     n_clips = max(1, int(seconds / clips.audio.duration_s))
     chosen = np.random.default_rng(seed).permutation(clips.indices("train"))[:n_clips]
-    with ThreadPoolExecutor(n_workers()) as pool:
-        waveforms = torch.from_numpy(np.stack(list(pool.map(clips.waveform, chosen))))
+    waveforms = torch.from_numpy(clips.waveforms[chosen]).float()
     return waveforms[waveforms.abs().amax(dim=1) > SILENT]
 
 

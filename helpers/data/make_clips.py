@@ -1,4 +1,4 @@
-"""Audio files to log-mels in one file on disk: in parallel, and block by block.
+"""Audio files to clips, as waveforms and log-mels on disk: in parallel, and block by block.
 
 However long a recording is, only a small part of it is in memory.
 """
@@ -9,7 +9,7 @@ import sys
 import tempfile
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
@@ -21,7 +21,7 @@ import torch
 
 from helpers.config import AudioConfig, DataConfig
 from helpers.data.audit import AuditRow, leave_out, most_per_recording
-from helpers.data.disk_space import bytes_per_clip
+from helpers.data.disk_space import clip_bytes
 from helpers.data.recording import Starts, read_recording
 from helpers.progress import n_workers, tracked
 from helpers.sound.audio_files import AudioError
@@ -32,50 +32,59 @@ FILES_AT_ONCE = 2048  # are read before it is looked which classes have enough c
 FILES_IN_A_ROW = 16  # are read by one process before it sends what it made
 VALUES_AT_ONCE = 75_000  # of spectrograms made together: more do not fit in the cache of a core
 
-# What is made of some files: a file with the log-mels of all their clips, and of each file its
-# finished row and the starts of its clips
-FilesRead = tuple[Path, list[tuple[AuditRow, Starts]]]
+# What is made of some files: files with the waveforms and the log-mels of all their clips, and of
+# each file its finished row and the starts of its clips
+FilesRead = tuple[tuple[Path, Path], list[tuple[AuditRow, Starts]]]
 
 
-def write_mels(
-    path: Path, folder: Path, plan: list[AuditRow], audio: AudioConfig, data: DataConfig, progress
+def write_clips(
+    paths: Sequence[Path],
+    folder: Path,
+    plan: list[AuditRow],
+    audio: AudioConfig,
+    data: DataConfig,
+    progress,
 ) -> tuple[list[AuditRow], list[tuple[str, int, int]]]:
-    """Cut the planned files below `folder` into clips and write their log-mels to `path`, float16.
+    """Cut the planned files below `folder` into clips; write waveforms and log-mels to two paths.
 
-    Returns the finished audit and, for each clip, its label, its row in the audit and its first
-    sample. Raises ConfigError if a mel band would be empty, OSError if `path` cannot be written.
+    Both are float16. Returns the finished audit and, for each clip, its label, its row in the audit
+    and its first sample. Raises ConfigError if a mel band would be empty, OSError if a path cannot
+    be written.
     """
     _extractor(audio)  # raises if a band is empty
     rows, clips, n_clips = [], [], Counter()
-    most, clip_bytes = data.max_clips_per_class or sys.maxsize, bytes_per_clip(audio)
+    most, sizes = data.max_clips_per_class or sys.maxsize, clip_bytes(audio)
     batches = range(0, len(plan), FILES_AT_ONCE)
     with (
-        open(path, "wb") as body,
-        tempfile.TemporaryDirectory(dir=path.parent) as spool,
+        open(paths[0], "wb") as waveforms,
+        open(paths[1], "wb") as mels,
+        tempfile.TemporaryDirectory(dir=paths[0].parent) as spool,
         _ReaderProcesses(n_workers() if len(plan) > FEW_FILES else 1) as readers,
     ):
         n_files = Counter(row.label for row in plan if not row.status)
         bounds = {label: most_per_recording(data, n) for label, n in n_files.items()}
         how = {"folder": folder, "spool": spool, "audio": audio, "data": data, "bounds": bounds}
         work = functools.partial(_read_files, **how)
-        for first in tracked(progress, batches, None, f"log-mels of {len(plan)} files"):
+        for first in tracked(progress, batches, None, f"clips of {len(plan)} files"):
             batch = plan[first : first + FILES_AT_ONCE]
             batch = [leave_out(row, most) if n_clips[row.label] >= most else row for row in batch]
-            for mels_path, results in readers.map(work, batch):
-                with open(mels_path, "rb") as mels:
+            for made, results in readers.map(work, batch):
+                with open(made[0], "rb") as made_waveforms, open(made[1], "rb") as made_mels:
                     for row, starts in results:
                         n_free = most - n_clips[row.label] if row.status == "kept" else 0
                         taken = []
                         for start in starts:
-                            mel = mels.read(clip_bytes)
+                            waveform, mel = made_waveforms.read(sizes[0]), made_mels.read(sizes[1])
                             if start is not None and len(taken) < n_free:
-                                body.write(mel)
+                                waveforms.write(waveform)
+                                mels.write(mel)
                                 taken.append(start)
                         clips += [(row.label, len(rows), start) for start in taken]
                         n_clips[row.label] += len(taken)
                         row = _with_clips(row, taken, audio) if taken else leave_out(row, most)
                         rows.append(row)
-                mels_path.unlink()
+                for path in made:
+                    path.unlink()
     return rows, clips
 
 
@@ -136,35 +145,37 @@ def _read_files(
     data: DataConfig,
     bounds: dict[str, int],
 ) -> FilesRead:
-    path = Path(spool, uuid.uuid4().hex)
-    with open(path, "wb") as body:
-        mels = _MelWriter(body, audio)
-        results = [_read_file(row, folder, mels, data, bounds.get(row.label, 1)) for row in rows]
-        mels.flush()
-    return path, results
+    name = uuid.uuid4().hex
+    paths = Path(spool, f"{name}.waveforms"), Path(spool, f"{name}.mels")
+    with open(paths[0], "wb") as waveforms, open(paths[1], "wb") as mels:
+        made = _ClipWriter(waveforms, mels, audio)
+        results = [_read_file(row, folder, made, data, bounds.get(row.label, 1)) for row in rows]
+        made.flush()
+    return paths, results
 
 
 def _read_file(
-    row: AuditRow, folder: Path, mels: "_MelWriter", data: DataConfig, most: int
+    row: AuditRow, folder: Path, made: "_ClipWriter", data: DataConfig, most: int
 ) -> tuple[AuditRow, Starts]:
     """Read a file that has no status yet and write its clips; returns its row and their starts."""
     if row.status:
         return row, []
-    n_before = mels.n_added
+    n_before = made.n_added
     try:
-        recording = read_recording(folder / row.path, mels.audio, data, most, mels.add)
+        recording = read_recording(folder / row.path, made.audio, data, most, made.add)
     except AudioError as error:
-        unused = [None] * (mels.n_added - n_before)
+        unused = [None] * (made.n_added - n_before)
         return row._replace(status="unreadable", why=str(error)), unused
-    unused = [None] * (mels.n_added - n_before - len(recording.starts))
+    unused = [None] * (made.n_added - n_before - len(recording.starts))
     return recording.complete(row, data), unused + recording.starts
 
 
-class _MelWriter:
-    """Makes the log-mels of some clips at a time and writes them to an open file, float16."""
+class _ClipWriter:
+    """Writes waveforms and log-mels, of some clips at a time, to two open files, float16."""
 
-    def __init__(self, body: BinaryIO, audio: AudioConfig):
-        self.body, self.audio, self.waiting, self.n_added = body, audio, [], 0
+    def __init__(self, waveforms: BinaryIO, mels: BinaryIO, audio: AudioConfig):
+        self.waveforms, self.mels, self.audio = waveforms, mels, audio
+        self.waiting, self.n_added = [], 0
         self.clips_at_once = max(1, VALUES_AT_ONCE // (audio.n_freqs * audio.n_frames))
 
     def add(self, clip: np.ndarray) -> None:
@@ -177,7 +188,8 @@ class _MelWriter:
     def flush(self) -> None:
         if self.waiting:
             waveforms = torch.from_numpy(np.stack(self.waiting))  # (B, clip_samples)
-            self.body.write(_extractor(self.audio)(waveforms).half().numpy().tobytes())
+            self.waveforms.write(waveforms.half().numpy().tobytes())
+            self.mels.write(_extractor(self.audio)(waveforms).half().numpy().tobytes())
             self.waiting = []
 
 

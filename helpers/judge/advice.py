@@ -16,7 +16,7 @@ CLIPPED_SHARE = 0.01  # of a sound's samples at full scale; a single peak is no 
 ALIKE_SHARE = 0.1  # sounds that vary less than this share of real clips' variation are alike
 EARLY_LINES = 4  # with fewer lines of progress, a trend cannot be told from chance
 HARDLY_BETTER = 0.9  # a distance above this share of the earlier one is hardly better
-TRUSTED_ACCURACY = 0.97  # of the judge on held-out clips
+TRUSTED_ACCURACY = 0.97  # of the names that the judge gives held-out clips
 FEW_CLIPS = 50  # of a class; see MEASURED for what they cover
 # Spoken digits, 4 000 steps (benchmarks/results/): training clips a class, Fréchet distance as a
 # multiple of that of held-out recordings, coverage as a share of theirs. One seed each.
@@ -127,7 +127,7 @@ def expect_from_clips(n_clips: int) -> str:
 
 def trust_in_judge(evaluator: Evaluator) -> str:
     """A sentence where the judge errs too often on real clips; empty where it does not."""
-    share = accuracy(evaluator.test.predicted, evaluator.test.labels)
+    share = accuracy(evaluator.test.named, evaluator.test.labels)
     if share >= TRUSTED_ACCURACY:
         return ""
     return (

@@ -26,10 +26,12 @@ NOISE_LEVEL = 0.1
 class JudgedSounds:
     """Sounds, what the judge finds in them, and their nearest training clips; on the CPU."""
 
-    mels: Tensor  # (N, n_mels, n_frames) the judge's log-mels
+    waveforms: Tensor  # (N, n_samples) float16
     labels: Tensor  # (N,) the classes that they should be
     features: Tensor  # (N, D)
-    predicted: Tensor  # (N,) the classes that the judge takes them for
+    named: Tensor  # (N,) the classes that the judge takes them for
+    predicted: Tensor  # (N,) the same, but UNLIKE_ANY for sounds that are unlike every recording
+    mels: Tensor  # (N, 64, T) coarse log-mels
     nearest: Tensor  # (N,) root-mean-square difference of log-mels, in nepers (8.7 dB each)
     nearest_clip: Tensor  # (N,) its row in the training split
 
@@ -43,7 +45,7 @@ class JudgedSounds:
 class Evaluator:
     """Measures sounds against recordings: holds the judge and both splits of the clips.
 
-    clips must hold the log-mels of `AudioConfig.for_judge`, and at least two clips a split.
+    clips must have at least two clips a split.
 
     >>> judged = evaluator.judge_generator(generator, evaluator.test.labels, inverter)
     >>> accuracy = evaluator.figures(judged)["accuracy"]
@@ -51,20 +53,18 @@ class Evaluator:
 
     def __init__(self, judge: Judge, clips: ClipCache):
         self.judge, self.clips, self.classes = judge, clips, clips.classes
-        self.train_mels, self.train_labels = clips.split("train")
-        self.train_features = judge.classify(self.train_mels)[0].cpu()
-        self.test = self.judge_mels(*clips.split("test"))
-
-    def judge_mels(self, mels: Tensor, labels: Tensor) -> JudgedSounds:
-        """Judge log-mels (N, n_mels, n_frames) of the judge's configuration, with labels (N,)."""
-        there = mels.to(self.judge.device)
-        nearest = figures.nearest_clips(there, self.train_mels.to(there.device))
-        found = (there, labels, *self.judge.classify(there), *nearest)
-        return JudgedSounds(*(part.cpu() for part in found))
+        waveforms, self.train_labels = clips.recordings("train")
+        heard = judge.listen(waveforms)
+        self.train_features, self.train_mels = heard.features.cpu(), heard.mels
+        self.test = self.judge_waveforms(*clips.recordings("test"))
 
     def judge_waveforms(self, waveforms: np.ndarray | Tensor, labels: Tensor) -> JudgedSounds:
-        """Judge waveforms (N, clip_samples) with labels (N,)."""
-        return self.judge_mels(self.judge.mels(waveforms), labels)
+        """Judge waveforms (N, n_samples) with labels (N,)."""
+        waveforms = torch.as_tensor(waveforms).half()
+        heard = self.judge.listen(waveforms)
+        nearest = figures.nearest_clips(heard.mels, self.train_mels)
+        found = (waveforms, labels, *heard, *nearest)
+        return JudgedSounds(*(part.cpu() for part in found))
 
     def judge_generator(
         self, generator: SoundGenerator, labels: Tensor, inverter: MelInverter, seed: int = 0
@@ -77,8 +77,8 @@ class Evaluator:
     def judge_inversion(self, inverter: MelInverter, clips: ClipCache) -> JudgedSounds:
         """Judge the held-out clips after their way to mel and back: what the inversion costs.
 
-        clips are those of the evaluator in log-mels of the inverter's geometry, which may not be
-        the judge's. Raises ValueError for those of another geometry.
+        clips are those of the evaluator in log-mels of the inverter's geometry. Raises ValueError
+        for those of another geometry.
         """
         if clips.audio != inverter.audio:
             raise ValueError(
@@ -91,8 +91,8 @@ class Evaluator:
     @cached_property
     def limits(self) -> dict[str, JudgedSounds]:
         """The best and the worst to expect: held-out clips, and white noise in place of each."""
-        size = (len(self.test), self.judge.extractor.audio.clip_samples)
-        noise = NOISE_LEVEL * torch.randn(size, generator=torch.Generator().manual_seed(0))
+        rng = torch.Generator().manual_seed(0)
+        noise = NOISE_LEVEL * torch.randn(self.test.waveforms.shape, generator=rng)
         return {"real, held out": self.test, "noise": self.judge_waveforms(noise, self.test.labels)}
 
     def figures(self, sounds: JudgedSounds, label: int | None = None) -> dict[str, float]:
@@ -131,17 +131,15 @@ class Evaluator:
                 found[name] = self.figures(sounds, label)
         return found
 
-    def recognised_by_student(self, mels: Tensor, labels: Tensor, seed: int = 0) -> Tensor:
+    def recognised_by_student(self, sounds: JudgedSounds, seed: int = 0) -> Tensor:
         """Which held-out clips (N,) are recognised by a second judge, trained on these sounds only.
 
         It is trained for as many steps as the judge. The share of True is the classification
-        accuracy score (Ravuri and Vinyals 2019). mels (M, n_mels, n_frames) are the judge's
-        log-mels, with labels (M,).
+        accuracy score (Ravuri and Vinyals 2019).
         """
-        audio, normaliser = self.judge.extractor.audio, self.judge.normaliser
-        args = (mels, labels, len(self.classes), audio, normaliser, self.judge.steps, seed)
-        student = train_judge(*args, self.judge.device)
-        return student.classify(self.test.mels)[1].cpu() == self.test.labels
+        of_set = len(self.classes), self.clips.audio.sample_rate, self.judge.steps, seed
+        student = train_judge(sounds.waveforms, sounds.labels, *of_set, self.judge.device)
+        return student.listen(self.test.waveforms).named.cpu() == self.test.labels
 
     def compare(
         self, judged: JudgedSounds, many: JudgedSounds, inverter: MelInverter, clips: ClipCache
@@ -155,9 +153,9 @@ class Evaluator:
         kinds = {"generated": judged, "real, held out": self.test}
         kinds |= {"real, through mel and back": inverted, "noise": self.limits["noise"]}
         rows = [{"sounds": kind} | _rounded(self.figures(sounds)) for kind, sounds in kinds.items()]
-        recognised = self.recognised_by_student(many.mels, many.labels)
+        recognised = self.recognised_by_student(many)
         rows[0]["score"] = round(float(recognised.float().mean()), 4)
-        rows[1]["score"] = rows[1]["accuracy"]
+        rows[1]["score"] = round(figures.accuracy(self.test.named, self.test.labels), 4)
         return rows
 
     def compare_classes(self, judged: JudgedSounds) -> list[dict]:
@@ -195,7 +193,7 @@ def can_measure(clips: ClipCache) -> bool:
 
 def find_mismatch(generator: SoundGenerator, clips: ClipCache) -> list[str]:
     """In words, why a generator cannot be measured against these clips; empty where it can."""
-    names = ("sample_rate", "hop_length", "n_frames")  # these give a sound's length and rate
+    names = ("sample_rate", "clip_samples")
     made, real = (
         {"classes": list(one.classes), "audio": {name: getattr(one.audio, name) for name in names}}
         for one in (generator, clips)

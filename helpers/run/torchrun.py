@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from helpers.config import RunConfig
-from helpers.data.clips import open_clips, open_judge_clips
+from helpers.data.clips import open_clips
 from helpers.data.dataset import TrainAudioSpectrogramDataset, fit_clip_normaliser
 from helpers.data.learn_inversion import load_magnitude_net
 from helpers.device import pick_device, pick_precision
@@ -48,7 +48,7 @@ def main() -> None:
     evaluator = None
     device = _pick_device()
     if os.environ.get("RANK", "0") == "0":  # the first process of all measures and writes
-        clips = open_judge_clips(config, run.data, run.cache, run.work)
+        clips = open_clips(config, run.data, run.cache, run.work)
         if can_measure(clips):
             judge = open_judge(run.judge, clips, asked.judge_steps, device)
             evaluator = Evaluator(judge, clips)

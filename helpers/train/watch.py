@@ -22,10 +22,10 @@ from helpers.gan.generator_file import (
 from helpers.judge import figures
 from helpers.judge.advice import TrainingWarning, distance_per_accuracy, find_faults
 from helpers.judge.evaluation import Evaluator
+from helpers.judge.picture import PictureMaker
 from helpers.progress import say
 from helpers.sound.inversion import MelInverter
 from helpers.sound.magnitudes import MagnitudeNet
-from helpers.sound.mel import MelExtractor
 from helpers.train.metrics_file import append_metrics
 from helpers.train.schedule import STEPS_TO_SETTLE
 
@@ -62,9 +62,10 @@ class Watch:
         self.device = torch.device(device)
         self.z, self.labels = fixed_batch(config.model.z_dim, dataset.n_classes)
         self.inverter = MelInverter(config.audio, network=inversion)
-        self.extractor = MelExtractor(config.audio.for_judge()).to(device)
+        self.picture = PictureMaker(config.audio.sample_rate).to(device)
         rows = torch.linspace(0, len(dataset) - 1, min(FIXED_BATCH_SIZE, len(dataset))).long()
-        self.real = self.extractor(self.inverter(dataset.compressed(rows).to(device))).cpu()
+        real = self.inverter(dataset.compressed(rows).to(device))
+        self.real = self.picture(real).summary().cpu()
         self.real_labels = dataset.labels[rows]
         self.best: float | None = None  # distance_per_accuracy, by this judge
         self.old_classes: tuple[str, ...] = ()  # while others are new: those known before
@@ -80,14 +81,13 @@ class Watch:
         if not torch.isfinite(compressed).all():
             return  # training itself finds this, and goes back
         waveforms = self.inverter(compressed)
-        mels = self.extractor(waveforms)
-        heard = waveforms.cpu(), mels.cpu(), self.labels
+        heard = waveforms.cpu(), self.picture(waveforms).summary().cpu(), self.labels
         if step >= FIRST_CHECK_STEP:
             for fault in find_faults(*heard, self.real, self.real_labels):
                 warnings.warn(f"step {step}: {fault}", TrainingWarning, stacklevel=2)
-        title = f"step {step}{self._keep_the_best(step, minutes, mels, generator)}"
+        title = f"step {step}{self._keep_the_best(step, minutes, waveforms, generator)}"
         if self.old_classes:
-            self._tell_of_old_classes(step, mels)
+            self._tell_of_old_classes(step, waveforms)
         if self.view:
             self.view(compressed.cpu(), heard[0], title, self.files.samples / f"{step:08d}")
             thin_out(self.files.samples, STEP_FOLDERS_KEPT)
@@ -112,11 +112,11 @@ class Watch:
                     self.old_classes = kept.classes
                 return
             waveforms = make_inverter(kept)(generate_mels(kept, self.z, self.labels))
-            score = distance_per_accuracy(self._measure(self.extractor(waveforms)))
+            score = distance_per_accuracy(self._measure(waveforms))
         self.best = score if isinstance(score, float) and math.isfinite(score) else None
 
-    def _measure(self, mels: Tensor, classes: tuple[str, ...] | None = None) -> dict[str, float]:
-        """Accuracy and Fréchet distance of the fixed batch from its mels (B, n_mels, n_frames).
+    def _measure(self, sounds: Tensor, classes: tuple[str, ...] | None = None) -> dict[str, float]:
+        """Accuracy and Fréchet distance of the fixed batch from its sounds (B, clip_samples).
 
         With classes, only sounds and clips of these count.
         """
@@ -124,7 +124,8 @@ class Watch:
         of_batch, real = (
             self._are_of(classes, labels) for labels in (self.labels, evaluator.train_labels)
         )
-        features, predicted = (x.cpu()[of_batch] for x in evaluator.judge.classify(mels))
+        heard = evaluator.judge.listen(sounds)
+        features, predicted = (x.cpu()[of_batch] for x in (heard.features, heard.predicted))
         distance = figures.frechet_distance(features, evaluator.train_features[real])
         accuracy = figures.accuracy(predicted, self.labels[of_batch])
         return {"accuracy": round(accuracy, 4), "frechet": round(distance, 4)}
@@ -133,20 +134,20 @@ class Watch:
         """Which of the labels (B,) are those of these classes."""
         return torch.tensor([name in classes for name in self.config.classes])[labels]
 
-    def _tell_of_old_classes(self, step: int, mels: Tensor) -> None:
+    def _tell_of_old_classes(self, step: int, sounds: Tensor) -> None:
         """Say how good the classes known before are: at first, and until they have settled."""
         if self.widened_at is None:
             self.widened_at = step
         since = step - self.widened_at
         when = f"after {since} steps with new ones" if since else "before new ones are learned"
-        found = self._measure(mels, self.old_classes)
+        found = self._measure(sounds, self.old_classes)
         words = "accuracy {accuracy:.2f}, Fréchet distance {frechet:.1f}".format_map(found)
         say(f"the classes known before ({len(self.old_classes)}), {when}: {words}")
         if since >= STEPS_TO_SETTLE:
             self.old_classes = ()
 
     def _keep_the_best(
-        self, step: int, minutes: float, mels: Tensor, generator: SoundGenerator
+        self, step: int, minutes: float, waveforms: Tensor, generator: SoundGenerator
     ) -> str:
         """Measure the sounds, write the generator if it is the best, and return its figures."""
         origin = {
@@ -160,7 +161,7 @@ class Watch:
             return ""
         judge = self.evaluator.judge.digest
         line = {"kind": "progress", "step": step, "minutes": round(minutes, 3), "judge": judge}
-        line |= self._measure(mels)
+        line |= self._measure(waveforms)
         append_metrics(self.files.metrics, line)
         score = distance_per_accuracy(line)
         if self.best is None or score <= self.best:

@@ -17,12 +17,12 @@ import soundfile
 import torch
 from failing import files_of_at_most
 
-from helpers.config import RECIPES, AudioConfig, DataConfig, RunConfig, TrainConfig
+from helpers.config import AudioConfig, DataConfig, RunConfig, TrainConfig
 from helpers.data import clips as clips_of
 from helpers.data import make_clips as extraction
 from helpers.data import recording
 from helpers.data.audit import DatasetError, common_sample_rate, summarise_audit
-from helpers.data.clips import open_clips, prepare_clips, remove_older_caches
+from helpers.data.clips import CACHE_SUFFIXES, open_clips, prepare_clips, remove_older_caches
 from helpers.data.layouts import list_files
 from helpers.judge.advice import class_advice
 from helpers.sound.mel import MelExtractor
@@ -265,12 +265,12 @@ DAMAGES = {
 }
 
 
-@pytest.mark.parametrize("suffix", ["f16", "json", "sha256"])
+@pytest.mark.parametrize("suffix", CACHE_SUFFIXES)
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_cache_is_told_of_and_made_again(folder, tmp_path, suffix, damage):
     first = prepare(folder, tmp_path)
-    expected = np.array(first.mels)
-    damaged = tmp_path / "cache" / f"features-{first.key}.{suffix}"
+    expected, waveforms = np.array(first.mels), np.array(first.waveforms)
+    damaged = tmp_path / "cache" / f"clips-{first.key}.{suffix}"
     damaged.write_bytes(DAMAGES[damage](damaged.read_bytes()))
     with pytest.warns(
         UserWarning, match=rf"the cache .*{first.key}.f16 is damaged .* made again"
@@ -280,6 +280,7 @@ def test_a_damaged_cache_is_told_of_and_made_again(folder, tmp_path, suffix, dam
     again = prepare(folder, tmp_path)
     assert again.key == first.key
     np.testing.assert_array_equal(again.mels, expected)
+    np.testing.assert_array_equal(again.waveforms, waveforms)
     assert again.audit == first.audit
 
 
@@ -301,11 +302,11 @@ def test_a_cache_of_a_stranger_with_numbers_that_cannot_be_is_made_again(
     folder, tmp_path, name, value
 ):
     first = prepare(folder, tmp_path)
-    index = tmp_path / "cache" / f"features-{first.key}.json"
+    index = tmp_path / "cache" / f"clips-{first.key}.json"
     values = json.loads(index.read_text())
     values[name][0] = value
     index.write_text(json.dumps(values))
-    files = (index.with_suffix(".f16"), index)
+    files = (index.with_suffix(".f16"), index.with_suffix(".mels.f16"), index)
     sums = "".join(
         f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files
     )
@@ -317,14 +318,14 @@ def test_a_cache_of_a_stranger_with_numbers_that_cannot_be_is_made_again(
 
 def test_a_key_that_leads_elsewhere_opens_and_removes_nothing(folder, tmp_path):
     first = prepare(folder, tmp_path)
-    (tmp_path / "cache" / "features-x").mkdir()
+    (tmp_path / "cache" / "clips-x").mkdir()
     (tmp_path / "mine").mkdir()
-    for end in ("f16", "json", "sha256"):
+    for end in CACHE_SUFFIXES:
         (tmp_path / "mine" / f"thesis.{end}").write_text("not ours")
     (listing,) = (tmp_path / "cache").glob("listing-*.txt")
     listing.write_text("x/../../mine/thesis")
     assert prepare(folder, tmp_path).key == first.key
-    assert [path.read_text() for path in (tmp_path / "mine").iterdir()] == 3 * ["not ours"]
+    assert [path.read_text() for path in (tmp_path / "mine").iterdir()] == 4 * ["not ours"]
 
 
 def test_a_cache_that_cannot_be_read_now_is_kept(folder, tmp_path, monkeypatch):
@@ -364,7 +365,7 @@ def test_a_disk_that_fills_up_while_the_cache_is_written_is_told_of_and_leaves_n
         pytest.raises(DatasetError, match=r"cannot be written to .*make room there"),
     ):
         prepare(folder, tmp_path, max_clips_per_class=0, slice_long="yes")
-    assert not list((tmp_path / "cache").glob("features-*.sha256"))
+    assert not list((tmp_path / "cache").glob("clips-*.sha256"))
     assert not list(tmp_path.rglob("*.partial")) and not (tmp_path / "data" / "audit.csv").exists()
     assert len(prepare(folder, tmp_path, slice_long="yes").mels) > 0
 
@@ -379,9 +380,9 @@ def test_a_folder_that_cannot_be_written_to_is_told_of(folder, tmp_path):
 
 def test_a_cache_whose_last_file_was_never_written_is_made_again(folder, tmp_path):
     first = prepare(folder, tmp_path)
-    (tmp_path / "cache" / f"features-{first.key}.sha256").unlink()
+    (tmp_path / "cache" / f"clips-{first.key}.sha256").unlink()
     assert prepare(folder, tmp_path).key == first.key
-    assert (tmp_path / "cache" / f"features-{first.key}.sha256").exists()
+    assert (tmp_path / "cache" / f"clips-{first.key}.sha256").exists()
 
 
 def test_older_caches_of_a_run_go_and_what_it_uses_stays(folder, tmp_path):
@@ -389,11 +390,10 @@ def test_older_caches_of_a_run_go_and_what_it_uses_stays(folder, tmp_path):
     data = DataConfig(slice_long="no", lead_s=0.0, max_clips_per_class=3)
     older = prepare(folder, tmp_path)
     expected = np.array(older.mels)
-    baseline = dataclasses.replace(AUDIO, **RECIPES["baseline"]["audio"])
-    current = prepare(folder, tmp_path, baseline, max_clips_per_class=3)
-    judged = prepare(folder, tmp_path, baseline.for_judge(), max_clips_per_class=3)
-    mine = cache_dir / "features-of-mine.f16"
-    mine.write_text("not ours")
+    current = prepare(folder, tmp_path, max_clips_per_class=3)
+    mine, before = cache_dir / "clips-of-mine.f16", cache_dir / f"features-{12 * 'a'}.f16"
+    for path in (mine, before):
+        path.write_text("not in use")
     abandoned, made_now = cache_dir / "making-a" / "spool", cache_dir / "making-b" / "spool"
     for path in (abandoned, made_now):
         path.parent.mkdir()
@@ -401,9 +401,10 @@ def test_older_caches_of_a_run_go_and_what_it_uses_stays(folder, tmp_path):
     os.utime(abandoned, (1, 1))
     os.utime(abandoned.parent, (1, 1))
     remove_older_caches(current, data, cache_dir)
-    keys = {path.name[9:21] for path in cache_dir.glob("features-*.sha256")}
-    assert keys == {current.key, judged.key}
-    assert len(list(cache_dir.glob("features-*"))) == 7 and mine.exists()
+    keys = {path.name[6:18] for path in cache_dir.glob("clips-*.sha256")}
+    assert keys == {current.key}
+    assert len(list(cache_dir.glob("clips-*"))) == 5 and mine.exists()
+    assert not before.exists(), "the cache of an earlier version"
     assert {path.read_text() for path in cache_dir.glob("listing-*.txt")} == keys
     assert made_now.exists() and not abandoned.parent.exists()
     np.testing.assert_array_equal(older.mels, expected), "who has it open reads on"
@@ -423,20 +424,20 @@ def test_a_cache_that_is_in_use_where_such_files_cannot_be_removed_stays_whole(
 
     monkeypatch.setattr(Path, "unlink", refuse)
     remove_older_caches(current, DataConfig(max_clips_per_class=3), tmp_path / "cache")
-    files = sorted((tmp_path / "cache").glob(f"features-{older.key}.*"))
-    assert [path.suffix for path in files] == [".f16", ".json", ".sha256"]
+    files = sorted((tmp_path / "cache").glob(f"clips-{older.key}.*"))
+    assert [path.suffix for path in files] == [".f16", ".json", ".f16", ".sha256"]
 
 
 def test_two_that_make_the_same_cache_at_once_both_get_it(folder, tmp_path, monkeypatch):
-    written, write_mels = threading.Barrier(2), clips_of.write_mels
+    written, write_clips = threading.Barrier(2), clips_of.write_clips
 
     def write_together(*arguments):
-        made = write_mels(*arguments)
+        made = write_clips(*arguments)
         written.wait(timeout=60)
         return made
 
     with monkeypatch.context() as patch:
-        patch.setattr(clips_of, "write_mels", write_together)
+        patch.setattr(clips_of, "write_clips", write_together)
         with ThreadPoolExecutor(2) as pool:
             first, second = pool.map(lambda _: prepare(folder, tmp_path), range(2))
     assert first.key == second.key
@@ -565,7 +566,7 @@ def test_a_clip_is_the_recording_it_was_made_from(folder, tmp_path):
     write(folder / "a" / "short.wav", tone(333, 500))
     cache = prepare(folder, tmp_path)
     clip = [cache.audit[index].path for index in cache.file_index].index("a/short.wav")
-    np.testing.assert_allclose(cache.waveform(clip)[:500], tone(333, 500), atol=1e-4)
+    np.testing.assert_allclose(cache.waveform(clip)[:500], tone(333, 500), atol=5e-4)
     assert cache.waveform(clip).shape == (960,) and not cache.waveform(clip)[500:].any()
     heard = MelExtractor(AUDIO)(torch.from_numpy(cache.waveform(clip))[None])[0]
     np.testing.assert_allclose(cache.mels[clip], heard.numpy(), atol=0.01)
@@ -599,8 +600,10 @@ def test_large_splits_are_measured_by_a_part_with_every_class_in_it(clips, monke
     mels, labels = clips.split("train")
     assert len(labels) == 9 and torch.bincount(labels).tolist() == [3, 3, 3]
     assert all(any(torch.equal(mel, other) for other in whole[0]) for mel in mels)
-    monkeypatch.setattr(clips_of, "ENOUGH_VALUES", 4 * 16 * 16)
+    monkeypatch.setattr(clips_of, "ENOUGH_SAMPLES", 4 * clips.audio.clip_samples)
     assert torch.bincount(clips.split("train")[1]).tolist() == [2, 2, 2]
+    waveforms, labels = clips.recordings("train")
+    assert waveforms.dtype == torch.float16 and labels.tolist() == [0, 0, 1, 1, 2, 2]
 
 
 def test_a_lead_as_long_as_half_a_clip_is_refused(folder, tmp_path):

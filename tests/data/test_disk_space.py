@@ -11,7 +11,7 @@ from helpers.config import DataConfig
 from helpers.data import disk_space as space
 from helpers.data.audit import DatasetError
 from helpers.data.clips import prepare_clips
-from helpers.data.disk_space import bytes_per_clip, estimate_cache_size
+from helpers.data.disk_space import clip_bytes, estimate_cache_size
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -42,10 +42,10 @@ def test_the_clips_are_never_more_and_not_far_fewer_than_is_said(
 ):
     data = DataConfig(**settings)
     said = estimate_cache_size(folder, tiny_audio, data)
-    assert said.n_clips == n_clips and said.n_bytes == n_clips * bytes_per_clip(tiny_audio)
+    assert said.n_clips == n_clips and said.n_bytes == n_clips * sum(clip_bytes(tiny_audio))
     clips = prepare_clips(folder, tiny_audio, data, tmp_path / "data", tmp_path / "cache")
     assert 0.7 * said.n_clips <= len(clips.labels) <= said.n_clips
-    assert (tmp_path / "cache" / f"features-{clips.key}.f16").stat().st_size <= said.n_bytes
+    assert (tmp_path / "cache" / f"clips-{clips.key}.f16").stat().st_size <= said.n_bytes
     assert f"at most {n_clips} clips" in str(said)
 
 
@@ -58,7 +58,7 @@ def test_a_disk_too_small_is_refused_with_what_is_missing_and_nothing_written(
         DatasetError, match=r"only 1 MiB free, 2 MiB too little.*max_clips_per_class"
     ):
         prepare_clips(folder, tiny_audio, DataConfig(), tmp_path / "data", tmp_path / "cache")
-    assert not list((tmp_path / "cache").glob("features-*"))
+    assert not list((tmp_path / "cache").glob("clips-*"))
 
 
 def test_a_header_that_lies_does_not_ask_for_the_whole_disk(folder, tiny_audio, tmp_path):

@@ -192,7 +192,7 @@ def advice_on(*counts: int, without_a_clip: int = 0) -> list[str]:
     rows = [AuditRow("x", name, "kept", split="train") for name in names]
     rows += [AuditRow("x", f"lost{n}", "silent") for n in range(without_a_clip)]
     nothing = np.zeros(len(labels), np.int64)
-    parts = Path(), AudioConfig(), names, tuple(rows), np.zeros(0), labels, nothing, nothing
+    parts = Path(), AudioConfig(), names, tuple(rows), *np.zeros((2, 0)), labels, nothing, nothing
     return class_advice(ClipCache(*parts, key=""))
 
 

@@ -75,7 +75,7 @@ def test_a_notebook_runs_by_itself_in_an_empty_clone(name, clone):
     else:
         config = RunConfig.from_json((run / "config.json").read_text())
         assert len(config.classes) == 8 and config.data.digest
-        assert (run / "data" / f"features-{config.data.digest}.f16").exists()
+        assert (run / "data" / f"clips-{config.data.digest}.f16").exists()
     assert (run / "generator.safetensors").exists() == (name == "03_train")
 
 

@@ -7,7 +7,6 @@ import warnings
 import pytest
 import torch
 
-from helpers.data.dataset import fit_clip_normaliser
 from helpers.gan import generate
 from helpers.gan.generate import fixed_batch
 from helpers.gan.generator_file import load_generator, read_origin, save_generator
@@ -25,10 +24,8 @@ from helpers.train.watch import Watch
 
 @pytest.fixture(scope="module")
 def evaluator(clips):
-    return Evaluator(
-        train_judge(*clips.split("train"), 3, clips.audio, fit_clip_normaliser(clips), steps=30),
-        clips,
-    )
+    of_clips = *clips.recordings("train"), 3, clips.audio.sample_rate
+    return Evaluator(train_judge(*of_clips, steps=30), clips)
 
 
 @pytest.fixture(autouse=True)
@@ -160,13 +157,14 @@ def test_a_generator_of_fewer_classes_gives_way_and_how_these_fare_is_said(
     ):
         assert words.startswith(f"the classes known before (2), {when}")
     labels, train_labels = watch.labels, evaluator.train_labels
-    mels = torch.cat([evaluator.train_mels[train_labels == label][:4] for label in range(3)])
-    of_two = watch._measure(mels, ("high", "noise"))
-    rows, old = labels != 1, evaluator.judge.classify(mels)
-    assert of_two["accuracy"] == round(figures.accuracy(old[1][rows], labels[rows]), 4)
+    recordings = evaluator.clips.recordings("train")[0]
+    sounds = torch.cat([recordings[train_labels == label][:4] for label in range(3)])
+    of_two = watch._measure(sounds, ("high", "noise"))
+    rows, old = labels != 1, evaluator.judge.listen(sounds)
+    assert of_two["accuracy"] == round(figures.accuracy(old.predicted[rows], labels[rows]), 4)
     real = evaluator.train_features[train_labels != 1]
-    assert of_two["frechet"] == round(figures.frechet_distance(old[0][rows], real), 4)
-    assert of_two != watch._measure(mels)
+    assert of_two["frechet"] == round(figures.frechet_distance(old.features[rows], real), 4)
+    assert of_two != watch._measure(sounds)
 
 
 def test_without_a_judge_the_latest_is_kept(dataset, tiny_run, tmp_path):

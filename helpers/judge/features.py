@@ -1,0 +1,61 @@
+"""Whitening: measurements of sounds to the few numbers in which distances are taken."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SMALLEST_SCALE = 1e-3  # of a measurement; what varies less is not blown up
+SMALLEST_SHARE = 1e-6  # of the largest variance: below this, a component is rounding
+
+
+@dataclass(frozen=True)
+class Whitener:
+    """Principal components of some rows, each scaled to unit variance there."""
+
+    mean: Tensor  # (S,)
+    components: Tensor  # (S, n)
+
+    @classmethod
+    def fit(cls, rows: Tensor, n: int) -> "Whitener":
+        """Take the first n components of rows (N, S); if there are fewer, the rest gives 0."""
+        x = rows.double()
+        scale = x.std(dim=0, correction=0) + SMALLEST_SCALE
+        covariance = torch.atleast_2d(torch.cov((x / scale).T, correction=0))
+        variances, axes = (part[..., -n:] for part in torch.linalg.eigh(covariance))  # rising
+        kept = variances > SMALLEST_SHARE * variances[-1].clamp_min(SMALLEST_SHARE)
+        inverse = torch.where(kept, variances.clamp_min(1e-12).rsqrt(), 0)
+        components = F.pad(axes * inverse / scale[:, None], (0, n - len(inverse)))
+        return cls(x.mean(dim=0).float(), components.float().contiguous())
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """Rows (B, S) to (B, n)."""
+        return (rows - self.mean) @ self.components
+
+
+def reach_of(rows: Tensor, share: float) -> Tensor:
+    """The distance, a scalar, within which a share of rows (N, D) have another one.
+
+    Infinite where there is no other.
+    """
+    if len(rows) < 2:
+        return torch.tensor(torch.inf)
+    nearest = nearest_distance(rows, rows, apart_from_itself=True)
+    return torch.quantile(nearest, share)
+
+
+def nearest_distance(a: Tensor, b: Tensor, apart_from_itself: bool = False) -> Tensor:
+    """The distance (N,) of each row of a (N, D) to its nearest row of b (M, D).
+
+    apart_from_itself: a is b, and a row is not its own neighbour.
+    """
+    found = []
+    for first in range(0, len(a), 1024):
+        part = a[first : first + 1024]
+        distances = torch.cdist(part, b)
+        if apart_from_itself:
+            rows = torch.arange(len(part), device=a.device)
+            distances[rows, first + rows] = torch.inf
+        found.append(distances.amin(dim=1))
+    return torch.cat(found)
