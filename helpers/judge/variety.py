@@ -1,6 +1,7 @@
 """Variety by ear: how far the sounds of a class spread in pitch, brightness, length and onset.
 
-No judge and no network: each trait is measured in the waveform, in units that one hears.
+No judge and no network: each trait is measured in the waveform, in units that one hears. And of
+classes that are noise, such as hats or rain: whether theirs flutters as noise does.
 """
 
 import math
@@ -13,6 +14,7 @@ from torch import Tensor
 from helpers.data.clips import ClipCache
 from helpers.gan.generate import draw_latents, generate_sounds
 from helpers.gan.generator_file import SoundGenerator
+from helpers.judge.noise import NOISE, measure_flutter
 from helpers.labels import choose_evenly
 from helpers.sound.inversion import MelInverter
 
@@ -25,6 +27,7 @@ SPAN = (0.1, 0.9)  # quantiles: one odd sound does not make a class varied
 MUCH_LESS = 0.5  # a span below this share of the recordings' is worth a word
 HALF_TONES = 12  # of an octave
 FEWEST_OF_CLASS, SOUNDS_OF_CLASS, MOST_SOUNDS = 10, 40, 240
+MUCH_STEADIER = 0.75  # a flutter below this share of the recordings' is worth a word
 TRAITS = {"pitch": "half-tones", "brightness": "half-tones", "length": "ms", "onset": "ms"}
 
 Traits = dict[str, Tensor]
@@ -46,8 +49,16 @@ def measure_variety(
     labels = torch.from_numpy(clips.labels[chosen])
     z = draw_latents(len(labels), generator.model.z_dim, seed)
     made = torch.as_tensor(generate_sounds(generator, z, labels, inverter).waveforms)
-    traits = [measure_traits(sounds, generator.audio.sample_rate) for sounds in (made, real)]
-    return compare_variety(traits[0], labels, traits[1], labels, clips.classes)
+    rate = generator.audio.sample_rate
+    ours, theirs = (measure_traits(sounds, rate) for sounds in (made, real))
+    rows = compare_variety(ours, labels, theirs, labels, clips.classes)
+    flutter, flutter_real = (measure_flutter(sounds, rate)[0] for sounds in (made, real))
+    for row in rows:
+        of_class = labels == clips.classes.index(row["class"])
+        own, own_real = (float(x[of_class].nanmedian()) for x in (flutter, flutter_real))
+        if NOISE[0] <= own_real <= NOISE[1] and math.isfinite(own):
+            row |= {"flutter": own, "flutter of recordings": own_real}
+    return rows
 
 
 def measure_traits(waveforms: Tensor, sample_rate: int) -> Traits:
@@ -111,9 +122,18 @@ def compare_variety(
 
 
 def variety_in_words(rows: Sequence[dict], most: int = 4) -> list[str]:
-    """A sentence for each trait that varies much less than in the recordings, the worst first."""
+    """A sentence for each trait that varies much less than in the recordings, the worst first.
+
+    And one for each class whose noise is steadier than its recordings'.
+    """
     found = []
     for row in rows:
+        flutter, real = row.get("flutter", math.nan), row.get("flutter of recordings", math.nan)
+        if flutter < MUCH_STEADIER * real:
+            words = (
+                f"{row['class']!r}: its noise flutters {flutter:.2f} as much as white noise, the"
+            )
+            found.append((flutter / real, f"{words} recordings' {real:.2f}"))
         for trait, unit in TRAITS.items():
             own, real = (row.get(what, math.nan) for what in (trait, f"{trait} of recordings"))
             least = 1.0 if unit == "half-tones" else 2_000 * BLOCK_S  # what can be heard at all

@@ -102,3 +102,10 @@ def test_the_sounds_of_a_generator_are_measured_beside_as_many_recordings(
     made, real = seen
     assert made == real == ((15, clips.audio.clip_samples), 8_000)
     assert all(row["brightness of recordings"] > 0 for row in rows)
+
+
+def test_a_class_whose_noise_is_too_steady_is_named():
+    row = {"class": "hat", "flutter": 0.5, "flutter of recordings": 1.0}
+    assert variety_in_words([row, row | {"class": "rain", "flutter": 0.9}]) == [
+        "'hat': its noise flutters 0.50 as much as white noise, the recordings' 1.00"
+    ]
