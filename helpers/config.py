@@ -220,8 +220,8 @@ class RunConfig:
 
 
 PRESETS = {
-    "long": AudioConfig(),
-    "short": AudioConfig(n_frames=128),
+    "long": AudioConfig(sample_rate=44_100, n_fft=2048, hop_length=512),
+    "short": AudioConfig(sample_rate=44_100, n_fft=2048, hop_length=512, n_frames=128),
     "cpu": AudioConfig(sample_rate=16_000, n_mels=64, n_frames=64),
 }
 SIZES = {"small": (16, 24), "medium": (32, 48), "large": (64, 96)}  # widths of the two networks

@@ -171,15 +171,15 @@ def nearby_rate(from_rate: int, to_rate: int) -> int:
     return rate
 
 
-def write_wav(path: Path, waveform, sample_rate: int) -> Path:
-    """Write a waveform (n_samples,) as 16-bit WAV; peaks above full scale are scaled, not clipped.
+def write_wav(path: Path, waveform, sample_rate: int, bits: int = 16) -> Path:
+    """Write a waveform (n_samples,) as WAV of 16 or 24 bits; peaks above full scale are scaled.
 
     Raises OSError, and leaves no half of a file, if it cannot be written.
     """
     samples = np.nan_to_num(np.asarray(waveform, dtype=np.float32))
     samples = samples / max(1.0, float(np.abs(samples).max(initial=0.0)))
     content = io.BytesIO()  # soundfile itself raises nothing where the disk is full
-    soundfile.write(content, samples, sample_rate, subtype="PCM_16", format="WAV")
+    soundfile.write(content, samples, sample_rate, subtype=f"PCM_{bits}", format="WAV")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         path.write_bytes(content.getvalue())

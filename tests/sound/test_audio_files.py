@@ -167,6 +167,12 @@ def test_writing_keeps_the_level(tmp_path, peak):
 def test_writing_scales_down_what_would_clip(tmp_path):
     loud = sine(440, 8_000, peak=4.0)
     samples, _ = soundfile.read(write_wav(tmp_path / "x.wav", loud, 8_000), dtype="float32")
+    assert soundfile.info(tmp_path / "x.wav").subtype == "PCM_16"
+    finer, _ = soundfile.read(write_wav(tmp_path / "y.wav", loud, 8_000, bits=24))
+    assert soundfile.info(tmp_path / "y.wav").subtype == "PCM_24"
+    quiet = 1e-6 * np.ones(100)
+    assert soundfile.read(write_wav(tmp_path / "z.wav", quiet, 8_000, bits=24))[0].all()
+    np.testing.assert_allclose(finer, samples, atol=1e-4)
     np.testing.assert_allclose(samples, loud / 4, atol=1e-4)
     assert np.abs(samples).max() == pytest.approx(1, abs=1e-3)
 
