@@ -31,7 +31,7 @@ BATCH_SIZE = 32
 UNTIMED, TIMED = 2, 10  # steps at first, and those that tell how long all will take
 FEATURES = {"kind": 24, "form": 32, "grain": 16}  # how many numbers tell of each
 FEATURE_DIM = sum(FEATURES.values())
-ACCEPTED = 0.97  # of the training clips, each heard among the others, are taken for recordings
+ACCEPTED = 0.97  # of the training clips, each beside those of other files, are like recordings
 UNLIKE_ANY = -1  # in place of a class: a sound that is unlike every recording
 SHIFT_SHARE = 0.125  # of a training clip's length, either way
 GAIN_NEPERS = 0.3  # 2.6 dB, either way
@@ -108,11 +108,13 @@ def train_judge(
     seed: int = 0,
     device: torch.device | str = "cpu",
     progress: Callable | None = None,
+    sources: Tensor | None = None,
 ) -> Judge:
     """Train a judge on waveforms (N, n_samples) with labels (N,), classes equally often.
 
-    It is trained on a device and stays there. The same seed gives the same judge on the same
-    device; the global random numbers are not touched.
+    sources (N,) are the numbers of the files that the clips come from; without them, each has its
+    own. The judge is trained on a device and stays there. The same seed gives the same judge on the
+    same device; the global random numbers are not touched.
     """
     device = torch.device(device)
     with torch.random.fork_rng(devices=[]):
@@ -141,7 +143,8 @@ def train_judge(
             loss.backward()
             optimiser.step()
             schedule.step()
-    return _hear_recordings(network.eval(), picture, seen, steps)
+    sources = torch.arange(len(labels)) if sources is None else sources
+    return _hear_recordings(network.eval(), picture, seen, sources.to(device), steps)
 
 
 def open_judge(
@@ -159,9 +162,10 @@ def open_judge(
     kept = _read_judge(path, clips, steps, device)
     if kept is not None:
         return kept
-    of_clips = len(clips.classes), clips.audio.sample_rate
-    recordings = clips.recordings("train")
-    judge = train_judge(*recordings, *of_clips, steps, device=device, progress=progress)
+    waveforms, labels = clips.recordings("train")
+    sources = torch.from_numpy(clips.file_index[clips.measured("train")])
+    of_clips = waveforms, labels, len(clips.classes), clips.audio.sample_rate
+    judge = train_judge(*of_clips, steps, device=device, progress=progress, sources=sources)
     write_atomically(path, pack(judge.tensors(), {"clips": clips.key, "steps": str(steps)}))
     return judge
 
@@ -189,7 +193,7 @@ def _empty_network(n_classes: int, device: torch.device | str) -> JudgeNetwork:
 
 @torch.no_grad()
 def _hear_recordings(
-    network: JudgeNetwork, picture: PictureMaker, seen: Picture, steps: int
+    network: JudgeNetwork, picture: PictureMaker, seen: Picture, sources: Tensor, steps: int
 ) -> Judge:
     """The judge of a trained network: its whiteners and reach are those of its training clips."""
     found = []
@@ -199,7 +203,8 @@ def _hear_recordings(
     measured = {name: torch.cat([one[name] for one in found]) for name in FEATURES}
     whiteners = {name: Whitener.fit(measured[name], n) for name, n in FEATURES.items()}
     recordings = torch.cat([whiteners[name](measured[name]) for name in FEATURES], dim=1)
-    return Judge(network, picture, whiteners, recordings, reach_of(recordings, ACCEPTED), steps)
+    reach = reach_of(recordings, sources, ACCEPTED)
+    return Judge(network, picture, whiteners, recordings, reach, steps)
 
 
 def _measure(network: JudgeNetwork, picture: Picture) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """Whitening: measurements of sounds to the few numbers in which distances are taken."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SMALLEST_SCALE = 1e-3  # of a measurement; what varies less is not blown up
+ROWS_AT_ONCE = 1024  # bounds the memory of distances
 SMALLEST_SHARE = 1e-6  # of the largest variance: below this, a component is rounding
 
 
@@ -34,28 +36,25 @@ class Whitener:
         return (rows - self.mean) @ self.components
 
 
-def reach_of(rows: Tensor, share: float) -> Tensor:
-    """The distance, a scalar, within which a share of rows (N, D) have another one.
+def reach_of(rows: Tensor, sources: Tensor, share: float) -> Tensor:
+    """The distance, a scalar, within which a share of rows (N, D) have one of another source (N,).
 
-    Infinite where there is no other.
+    Infinite where there is one source.
     """
-    if len(rows) < 2:
-        return torch.tensor(torch.inf)
-    nearest = nearest_distance(rows, rows, apart_from_itself=True)
-    return torch.quantile(nearest, share)
+    nearest = nearest_distance(rows, rows, sources)
+    return nearest.kthvalue(math.ceil(share * len(nearest))).values  # a quantile; of inf, too
 
 
-def nearest_distance(a: Tensor, b: Tensor, apart_from_itself: bool = False) -> Tensor:
+def nearest_distance(a: Tensor, b: Tensor, sources: Tensor | None = None) -> Tensor:
     """The distance (N,) of each row of a (N, D) to its nearest row of b (M, D).
 
-    apart_from_itself: a is b, and a row is not its own neighbour.
+    With sources (N,), a is b, and rows of one source are no neighbours.
     """
     found = []
-    for first in range(0, len(a), 1024):
-        part = a[first : first + 1024]
-        distances = torch.cdist(part, b)
-        if apart_from_itself:
-            rows = torch.arange(len(part), device=a.device)
-            distances[rows, first + rows] = torch.inf
+    for first in range(0, len(a), ROWS_AT_ONCE):
+        distances = torch.cdist(a[first : first + ROWS_AT_ONCE], b)
+        if sources is not None:
+            own = sources[first : first + ROWS_AT_ONCE, None] == sources
+            distances = distances.masked_fill(own, torch.inf)
         found.append(distances.amin(dim=1))
     return torch.cat(found)

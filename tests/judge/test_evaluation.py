@@ -77,7 +77,7 @@ def test_one_sound_a_class_has_accuracy_without_coverage_spread_or_score(evaluat
     figures = evaluator.figures(evaluator.judge_waveforms(waveforms[chosen], labels[chosen]))
     assert figures["accuracy"] == 1
     assert figures["spread"] == pytest.approx(0, abs=1e-3)
-    assert figures["coverage"] < 0.5 * evaluator.figures(evaluator.test)["coverage"]
+    assert figures["coverage"] < 0.6 * evaluator.figures(evaluator.test)["coverage"]
 
 
 def test_a_student_of_real_clips_recognises_real_ones_and_a_student_of_noise_none(evaluator):

@@ -30,17 +30,21 @@ def test_components_that_the_rows_do_not_have_give_0(n):
     assert int((found != 0).any(dim=0).sum()) == min(n - 1, 3)
 
 
-def test_a_share_of_rows_has_another_one_within_reach():
-    x = torch.randn((400, 4), generator=torch.Generator().manual_seed(0))
-    nearest = nearest_distance(x, x, apart_from_itself=True)
-    assert float((nearest <= reach_of(x, 0.9)).float().mean()) == pytest.approx(0.9, abs=0.01)
-    assert reach_of(x[:1], 0.9) == torch.inf
+def test_a_share_of_rows_has_one_of_another_source_within_reach():
+    x, each = torch.randn((400, 4), generator=torch.Generator().manual_seed(0)), torch.arange(400)
+    nearest = nearest_distance(x, x, each)
+    reach = reach_of(x, each, 0.9)
+    assert float((nearest <= reach).float().mean()) == pytest.approx(0.9, abs=0.01)
+    twice = torch.cat([x, x + 1e-4])  # two clips of each file are alike
+    assert reach_of(twice, torch.arange(800), 0.9) < 0.01 * reach
+    torch.testing.assert_close(reach_of(twice, each.repeat(2), 0.9), reach, rtol=0.01, atol=0)
+    assert reach_of(x, torch.zeros(400), 0.9) == torch.inf, "of one source"
 
 
 def test_nearest_distances_are_the_smallest_whatever_the_number():
     a, b = (torch.randn((n, 3), generator=torch.Generator().manual_seed(n)) for n in (2_100, 70))
     torch.testing.assert_close(nearest_distance(a, b), torch.cdist(a, b).amin(dim=1))
-    alone = nearest_distance(a, a, apart_from_itself=True)
+    alone = nearest_distance(a, a, torch.arange(2_100))
     assert (alone > 0).all() and len(alone) == 2_100
 
 
