@@ -19,6 +19,7 @@ SLICING = ("auto", "yes", "no")
 CHANNELS = ("mix", "loudest")
 LEVELS = ("as is", "even")
 AUGMENTATIONS = ("shift", "gain", "cutout")
+UPSAMPLINGS = ("transposed", "filtered")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 AUDIO_LIMITS = {
     "sample_rate": 192_000,
@@ -113,12 +114,14 @@ class ModelConfig:
     recipe: str = "modern"
     z_dim: int = 128
     generator_width: int = 16  # channels of the finest stage, doubled at each coarser
+    upsampling: str = "transposed"  # of `modern`; without a grid: "filtered", which it takes now
     discriminator_width: int = 24
     embedding_dim: int = 64  # of the class, in the modern generator
     spectral_norm: bool = False  # baseline discriminator only: short runs start slowly with it
 
     def __post_init__(self):
         _check_choice("recipe", self.recipe, ("baseline", "modern"))
+        _check_choice("upsampling", self.upsampling, UPSAMPLINGS)
         for name in ("z_dim", "generator_width", "discriminator_width", "embedding_dim"):
             value, rule = getattr(self, name), f"{name} must be from 1 to {MAX_NETWORK_WIDTH}"
             _require(1 <= value <= MAX_NETWORK_WIDTH, rule, value)
@@ -226,7 +229,7 @@ PRESETS = {
 }
 SIZES = {"small": (16, 24), "medium": (32, 48), "large": (64, 96)}  # widths of the two networks
 RECIPES = {
-    "modern": {"audio": {}, "model": ModelConfig(), "train": TrainConfig()},
+    "modern": {"audio": {}, "model": ModelConfig(upsampling="filtered"), "train": TrainConfig()},
     "baseline": {
         "audio": {
             "mel_norm": "none",

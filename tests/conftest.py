@@ -11,7 +11,7 @@ import soundfile
 import torch
 from drives import new_drive
 
-from helpers.config import RECIPES, AudioConfig, DataConfig, ModelConfig, RunConfig
+from helpers.config import RECIPES, AudioConfig, DataConfig, RunConfig
 from helpers.data.clips import prepare_clips
 from helpers.data.dataset import TrainAudioSpectrogramDataset, fit_clip_normaliser
 from helpers.gan.generator_file import SoundGenerator, save_generator
@@ -69,8 +69,8 @@ def tiny_run(tiny_audio):
         chosen = RECIPES[recipe]
         return RunConfig(
             audio=dataclasses.replace(tiny_audio, **chosen["audio"]),
-            model=ModelConfig(
-                recipe, z_dim=8, generator_width=8, discriminator_width=8, embedding_dim=4
+            model=dataclasses.replace(
+                chosen["model"], z_dim=8, generator_width=8, discriminator_width=8, embedding_dim=4
             ),
             train=dataclasses.replace(chosen["train"], **{"batch_size": 4, "r1_every": 2, **train}),
             classes=("high", "low", "noise"),

@@ -190,12 +190,12 @@ def remove_older_caches(clips: ClipCache, data: DataConfig, cache_dir: Path) -> 
     )
     kept = {clips.key}
     for path in sorted(cache_dir.glob("*-*.*")):  # the waveforms first
-        form = re.fullmatch(r"(?:clips|features)-([0-9a-f]{12})\.(?:.+\.)?\w+", path.name)
-        if form and form[1] not in kept:
+        form = re.fullmatch(r"(?:clips|(features))-([0-9a-f]{12})\.(?:.+\.)?\w+", path.name)
+        if form and (form[1] or form[2] not in kept):  # features: of an earlier version
             try:
                 path.unlink(missing_ok=True)
             except OSError:  # the rest of this cache stays, too
-                kept.add(form[1])
+                kept.add(form[2])
     for path in cache_dir.glob("listing-*.txt"):
         if path != listing:
             path.unlink(missing_ok=True)

@@ -57,9 +57,10 @@ class CGAN_Discriminator(nn.Module):  # noqa: N801
 
 
 class ResidualGenerator(nn.Module):
-    """Four residual stages, from coarse to fine.
+    """Four residual stages, from coarse to fine, and with "filtered" upsampling one at full size.
 
     Latent and class set scale and shift of each batch norm (Brock et al. 2019, appendix B).
+    "transposed" is for generators of earlier versions: they draw a faint grid.
     """
 
     def __init__(self, model: ModelConfig, audio: AudioConfig, n_classes: int):
@@ -71,8 +72,11 @@ class ResidualGenerator(nn.Module):
         self.first_map = (widths[0], audio.n_mels // 16, audio.n_frames // 16)
         self.fc = nn.Linear(condition_dim, math.prod(self.first_map))
         self.blocks = nn.ModuleList(_ConditionalBlock(c, condition_dim) for c in widths)
-        finest = max(8, model.generator_width // 2)
-        self.upsamplers = nn.ModuleList(_doubling(*pair) for pair in pairwise([*widths, finest]))
+        filtered = model.upsampling == "filtered"
+        finest = max(16, model.generator_width) if filtered else max(8, model.generator_width // 2)
+        double = _filtered_doubling if filtered else _doubling
+        self.upsamplers = nn.ModuleList(double(*pair) for pair in pairwise([*widths, finest]))
+        self.finest = _ConditionalBlock(finest, condition_dim) if filtered else None
         self.last_norm = nn.BatchNorm2d(finest)
         self.to_spectrogram = nn.Conv2d(finest, 1, 3, padding=1)
         self.apply(_keep_scale)
@@ -83,6 +87,8 @@ class ResidualGenerator(nn.Module):
         h = self.fc(condition).view(-1, *self.first_map)  # (B, C, H/16, W/16)
         for block, upsample in zip(self.blocks, self.upsamplers, strict=True):
             h = upsample(block(h, condition))  # (B, C', 2H', 2W')
+        if self.finest is not None:
+            h = self.finest(h, condition)
         return in_fp32(self.to_spectrogram, F.leaky_relu(self.last_norm(h), 0.2))
 
 
@@ -183,6 +189,24 @@ def _keep_scale(layer: nn.Module) -> None:
 
 def _doubling(n_in: int, n_out: int) -> nn.Module:
     return nn.ConvTranspose2d(n_in, n_out, 4, stride=2, padding=1)  # (B, n_out, 2H, 2W)
+
+
+class _Smooth(nn.Module):
+    """Filters (B, C, H, W) with [1, 2, 1] / 4 on both axes, which no pattern of 2 x 2 passes."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        weights = torch.tensor([1.0, 2.0, 1.0]) / 4
+        kernel = (weights[:, None] * weights).expand(channels, 1, 3, 3).contiguous()
+        self.register_buffer("kernel", kernel, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.conv2d(x, self.kernel.to(x.dtype), padding=1, groups=len(self.kernel))
+
+
+def _filtered_doubling(n_in: int, n_out: int) -> nn.Module:
+    """Transposed convolution and a filter (StyleGAN2's, Karras et al. 2020, appendix B)."""
+    return nn.Sequential(_doubling(n_in, n_out), _Smooth(n_out))  # (B, n_out, 2H, 2W)
 
 
 class _ConditionalNorm(nn.Module):

@@ -391,7 +391,7 @@ def test_older_caches_of_a_run_go_and_what_it_uses_stays(folder, tmp_path):
     older = prepare(folder, tmp_path)
     expected = np.array(older.mels)
     current = prepare(folder, tmp_path, max_clips_per_class=3)
-    mine, before = cache_dir / "clips-of-mine.f16", cache_dir / f"features-{12 * 'a'}.f16"
+    mine, before = cache_dir / "clips-of-mine.f16", cache_dir / f"features-{current.key}.f16"
     for path in (mine, before):
         path.write_text("not in use")
     abandoned, made_now = cache_dir / "making-a" / "spool", cache_dir / "making-b" / "spool"

@@ -15,7 +15,7 @@ RECIPES = ("baseline", "modern")
 def make_players(recipe: str, n_mels: int = 64, n_frames: int = 64, **model):
     torch.manual_seed(0)
     sizes = {"z_dim": 8, "generator_width": 8, "discriminator_width": 8, "embedding_dim": 4}
-    config = ModelConfig(recipe, **{**sizes, **model})
+    config = ModelConfig(recipe, **{**sizes, "upsampling": "filtered", **model})
     audio = AudioConfig(n_mels=n_mels, n_frames=n_frames)
     return make_generator(config, audio, N_CLASSES), make_discriminator(config, audio, N_CLASSES)
 
@@ -33,6 +33,26 @@ def test_shapes_follow_the_geometry(recipe, n_mels, n_frames):
     assert made.shape == (2, 1, n_mels, n_frames)
     assert discriminator(made, y).shape == (2,)
     assert bool(torch.isfinite(made).all())
+
+
+def test_filtered_upsampling_draws_no_grid_and_transposed_does():
+    z, y = torch.randn(8, 8), labels_of(0, 1, 2, 0, 1, 2, 0, 1)
+    grid = 1 - 2 * ((torch.arange(64)[:, None] + torch.arange(64)) % 2)
+    found = {}
+    for upsampling in ("transposed", "filtered"):
+        generator, _ = make_players("modern", upsampling=upsampling)
+        h = generator.upsamplers[-1](torch.randn(8, 8, 32, 32)).detach()
+        found[upsampling] = float((h * grid).mean(dim=(2, 3)).square().mean() / h.square().mean())
+        assert generator(z, y).shape == (8, 1, 64, 64)
+    assert found["filtered"] < 0.01 * found["transposed"]
+
+
+def test_the_filter_has_no_weights_in_a_file_and_keeps_a_constant():
+    generator, _ = make_players("modern", upsampling="filtered")
+    assert not [name for name in generator.state_dict() if "kernel" in name]
+    smooth = generator.upsamplers[0][1]
+    kept = smooth(torch.ones(1, len(smooth.kernel), 8, 8))[:, :, 1:-1, 1:-1]
+    torch.testing.assert_close(kept, torch.ones_like(kept))
 
 
 def test_the_baseline_stays_within_minus_1_and_1():
