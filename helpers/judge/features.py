@@ -21,15 +21,19 @@ class Whitener:
 
     @classmethod
     def fit(cls, rows: Tensor, n: int) -> "Whitener":
-        """Take the first n components of rows (N, S); if there are fewer, the rest gives 0."""
-        x = rows.double()
+        """Take the first n components of rows (N, S); if there are fewer, the rest gives 0.
+
+        They are found on the CPU, in 64 bits, which not every device has.
+        """
+        x = rows.cpu().double()
         scale = x.std(dim=0, correction=0) + SMALLEST_SCALE
         covariance = torch.atleast_2d(torch.cov((x / scale).T, correction=0))
         variances, axes = (part[..., -n:] for part in torch.linalg.eigh(covariance))  # rising
         kept = variances > SMALLEST_SHARE * variances[-1].clamp_min(SMALLEST_SHARE)
         inverse = torch.where(kept, variances.clamp_min(1e-12).rsqrt(), 0)
         components = F.pad(axes * inverse / scale[:, None], (0, n - len(inverse)))
-        return cls(x.mean(dim=0).float(), components.float().contiguous())
+        found = (x.mean(dim=0), components)
+        return cls(*(part.float().contiguous().to(rows.device) for part in found))
 
     def __call__(self, rows: Tensor) -> Tensor:
         """Rows (B, S) to (B, n)."""
