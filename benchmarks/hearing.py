@@ -59,7 +59,7 @@ class Listener:
 
 
 class JudgeListener:
-    """The run's own judge, with the same figures."""
+    """The run's own judge. Its accuracy counts only sounds that it accepts as recordings."""
 
     name = "judge"
 

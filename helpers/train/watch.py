@@ -116,7 +116,7 @@ class Watch:
         self.best = score if isinstance(score, float) and math.isfinite(score) else None
 
     def _measure(self, sounds: Tensor, classes: tuple[str, ...] | None = None) -> dict[str, float]:
-        """Accuracy and Fréchet distance of the fixed batch from its sounds (B, clip_samples).
+        """Figures of the fixed batch from its sounds (B, clip_samples).
 
         With classes, only sounds and clips of these count.
         """
@@ -125,10 +125,11 @@ class Watch:
             self._are_of(classes, labels) for labels in (self.labels, evaluator.train_labels)
         )
         heard = evaluator.judge.listen(sounds)
-        features, predicted = (x.cpu()[of_batch] for x in (heard.features, heard.predicted))
-        distance = figures.frechet_distance(features, evaluator.train_features[real])
-        accuracy = figures.accuracy(predicted, self.labels[of_batch])
-        return {"accuracy": round(accuracy, 4), "frechet": round(distance, 4)}
+        features, *named = (x.cpu()[of_batch] for x in heard[:3])
+        found = [figures.accuracy(one, self.labels[of_batch]) for one in named]
+        found.append(figures.frechet_distance(features, evaluator.train_features[real]))
+        names = ("accuracy", "accepted", "frechet")
+        return {name: round(value, 4) for name, value in zip(names, found, strict=True)}
 
     def _are_of(self, classes: tuple[str, ...], labels: Tensor) -> Tensor:
         """Which of the labels (B,) are those of these classes."""
@@ -168,4 +169,5 @@ class Watch:
             origin |= {"distance_per_accuracy": score, "judge": judge}
             save_generator(self.files.generator, generator, origin)
             self.best = score  # when it is written: a disk may be full
-        return f": accuracy {line['accuracy']:.2f}, Fréchet distance {line['frechet']:.1f}"
+        words = ": accuracy {accuracy:.2f}, accepted {accepted:.2f}, Fréchet distance {frechet:.1f}"
+        return words.format_map(line)

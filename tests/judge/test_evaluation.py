@@ -41,6 +41,7 @@ def test_held_out_clips_are_at_the_floor_and_noise_at_the_ceiling(evaluator):
     real, noise = evaluator.figures(evaluator.test), evaluator.figures(evaluator.limits["noise"])
     assert list(real) == list(FIGURES)
     assert real["accuracy"] > 0.9 > noise["accuracy"]
+    assert real["accuracy"] >= real["accepted"] > 0.8 and noise["accepted"] == 0
     assert real["frechet"] < 0.2 * noise["frechet"]
     assert real["kernel"] < 0.2 * noise["kernel"]
     assert real["coverage"] > noise["coverage"]
