@@ -117,8 +117,9 @@ def expect_from_clips(n_clips: int) -> str:
     at = np.log([n_clips, 2 * n_clips])
     distance, coverage = (np.interp(at, np.log(counts), column) for column in columns)  # each (2,)
     expected = (
-        f"Going by spoken digits, as the judge of version 0.2.0 heard them, {n_clips} clips a class "
-        f"give about {distance[0]:.1f} times the Fréchet distance of held-out recordings, and {coverage[0]:.0%} of their coverage."
+        f"Going by spoken digits, as version 0.2.0 heard them, {n_clips} clips a class give about "
+        f"{distance[0]:.1f} times the Fréchet distance of held-out recordings, and "
+        f"{coverage[0]:.0%} of their coverage."
     )
     if n_clips >= most:
         return f"{expected} More clips were not measured: more minutes are the first thing to try."
