@@ -125,7 +125,7 @@ def inversion_agrees(report: DeviceReport) -> None:
 
 
 def judge_agrees(report: DeviceReport) -> None:
-    """What the judge hears of held-out clips; how long its training takes."""
+    """Compare the judge's features, classes and mels of held-out clips; time its training."""
     evaluator = report.bench.evaluator
     clips, test = evaluator.clips, evaluator.test
     heard = report.bench.judge(clips, CPU).listen(test.waveforms)

@@ -114,7 +114,7 @@ class ModelConfig:
     recipe: str = "modern"
     z_dim: int = 128
     generator_width: int = 16  # channels of the finest stage, doubled at each coarser
-    upsampling: str = "transposed"  # of `modern`; without a grid: "filtered", which it takes now
+    upsampling: str = "transposed"  # of `modern`; so in files without this field
     discriminator_width: int = 24
     embedding_dim: int = 64  # of the class, in the modern generator
     spectral_norm: bool = False  # baseline discriminator only: short runs start slowly with it

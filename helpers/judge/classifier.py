@@ -39,7 +39,7 @@ CUTOUT_SHARE = 0.25  # of the bands, at most
 
 
 class Heard(NamedTuple):
-    """What the judge finds in sounds, on its device."""
+    """Features, classes and coarse log-mels of B sounds, on the device of the judge."""
 
     features: Tensor  # (B, FEATURE_DIM): those of sounds that are alike lie close together
     named: Tensor  # (B,) the classes that the classifier takes them for
@@ -79,7 +79,7 @@ class Judge:
 
     @torch.no_grad()
     def listen(self, waveforms: np.ndarray | Tensor) -> Heard:
-        """What the judge finds in waveforms (B, n_samples) of full scale 1."""
+        """Find the features and the classes of waveforms (B, n_samples) of full scale 1."""
         found = [self._listen(part.of(slice(None))) for part in _pictures(self.picture, waveforms)]
         features, named, mels = (torch.cat(part) for part in zip(*found, strict=True))
         is_like = nearest_distance(features, self.recordings) <= self.reach
@@ -93,10 +93,10 @@ class Judge:
         return found | {"recordings": self.recordings, "reach": self.reach}
 
     def _listen(self, picture: Picture) -> tuple[Tensor, Tensor, Tensor]:
-        kind = self.network.kind(picture)
-        measured = _measure(self.network, picture) | {"kind": kind}
+        measured = _measure(self.network, picture)
         features = [self.whiteners[name](measured[name]) for name in FEATURES]
-        return torch.cat(features, dim=1), self.network.head(kind).argmax(dim=1), picture.summary()
+        named = self.network.head(measured["kind"]).argmax(dim=1)
+        return torch.cat(features, dim=1), named, picture.summary()
 
 
 def train_judge(
@@ -196,10 +196,8 @@ def _hear_recordings(
     network: JudgeNetwork, picture: PictureMaker, seen: Picture, sources: Tensor, steps: int
 ) -> Judge:
     """The judge of a trained network: its whiteners and reach are those of its training clips."""
-    found = []
-    for rows in torch.arange(len(seen.tone)).split(CLIPS_AT_ONCE):
-        one = seen.of(rows)
-        found.append(_measure(network, one) | {"kind": network.kind(one)})
+    parts = torch.arange(len(seen.tone)).split(CLIPS_AT_ONCE)
+    found = [_measure(network, seen.of(rows)) for rows in parts]
     measured = {name: torch.cat([one[name] for one in found]) for name in FEATURES}
     whiteners = {name: Whitener.fit(measured[name], n) for name, n in FEATURES.items()}
     recordings = torch.cat([whiteners[name](measured[name]) for name in FEATURES], dim=1)
@@ -208,8 +206,9 @@ def _hear_recordings(
 
 
 def _measure(network: JudgeNetwork, picture: Picture) -> dict[str, Tensor]:
-    """What needs no training: (B, S) each."""
-    return {"form": network.form(picture), "grain": measure_grain(picture)}
+    """The numbers of each of FEATURES before they are whitened, (B, S), for B sounds."""
+    kind, form = network.kind(picture), network.form(picture)
+    return {"kind": kind, "form": form, "grain": measure_grain(picture)}
 
 
 def _pictures(picture: PictureMaker, waveforms: np.ndarray | Tensor) -> Iterator[Picture]:
