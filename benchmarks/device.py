@@ -1,7 +1,6 @@
 """What a GPU makes of this project: whether it agrees with the CPU, and how fast it is."""
 
 import argparse
-import math
 import os
 import sys
 import tempfile
@@ -9,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from benchmarks.common import Bench
 from benchmarks.device_agreement import (
     captured_step_agrees,
     generation_agrees,
@@ -28,8 +29,11 @@ from benchmarks.device_rates import (
 )
 from benchmarks.device_report import DeviceReport
 from helpers.data.dataset import TrainAudioSpectrogramDataset
-from helpers.device import describe, pick_device, pick_precision
+from helpers.device import describe, pick_device, pick_precision, pick_preset
 from helpers.gan.generator_file import SoundGenerator
+from helpers.judge.evaluation import FIGURES, JudgedSounds
+from helpers.run.training_choice import choose_training
+from helpers.sound.audio_files import write_wav
 from helpers.sound.inversion import MelInverter
 from helpers.train.loop import train_gan
 from helpers.train.metrics_file import read_metrics
@@ -37,6 +41,7 @@ from helpers.train.schedule import Intervals, Limits
 from helpers.train.watch import Watch
 
 TINY_MINUTES = 0.05
+HEARD_OF_EACH = 3
 
 
 def main() -> bool:
@@ -112,19 +117,14 @@ def training_resumes(report: DeviceReport) -> None:
 
 
 def short_training(report: DeviceReport) -> None:
-    """How good the sounds are after some time, with the usual batch and with a larger one."""
-    for batch_size in (16, 64):
-        name = f"training on {batch_size} clips a step"
-        if report.seconds_left < 60 * report.minutes:
-            report.skip(name, "no time is left")
-        else:
-            report.attempt(name, _train, name, report, batch_size)
-
-
-def _train(name: str, report: DeviceReport, batch_size: int) -> None:
-    bench, minutes = report.bench, report.minutes
+    """How good the sounds are after some time, at the preset of the device. Keeps some to hear."""
+    if report.seconds_left < 60 * report.minutes:
+        report.skip("short training", "no time is left")
+        return
+    preset, minutes = pick_preset("auto", report.device), report.minutes
+    bench = Bench(report.data, preset, report.runs)
     dataset, config = bench.dataset(bench.configure("modern"))
-    config, evaluator = with_train(config, batch_size=batch_size), bench.evaluator
+    config, evaluator = choose_training(config, device=report.device), bench.evaluator
     with tempfile.TemporaryDirectory() as path:
         folder, precision = Path(path), pick_precision("auto", report.device)
         watch = Watch(config, dataset, folder, evaluator, device=report.device)
@@ -134,15 +134,28 @@ def _train(name: str, report: DeviceReport, batch_size: int) -> None:
         looks = read_metrics(folder / "metrics.jsonl", "progress")
     for look in looks:
         step = f"{60 * look['minutes']:.0f} s, step {look['step']}"
-        report.say(f"  - {step}: accuracy {look['accuracy']:.2f}, frechet {look['frechet']:.1f}")
+        report.say(f"- {step}: accuracy {look['accuracy']:.2f}, frechet {look['frechet']:.1f}")
+    clips, size = evaluator.clips, config.train.batch_size
     parts = config.audio, config.model, config.classes, dataset.normaliser
-    generator = SoundGenerator(result.generator, *parts)
-    inverter, labels = MelInverter(config.audio), evaluator.test.labels
-    made = evaluator.figures(evaluator.judge_generator(generator, labels, inverter))
-    real = evaluator.figures(evaluator.test)
-    rate = f"{result.step} steps, {batch_size * result.step / result.seconds:.0f} clips a second"
-    figures = ", ".join(f"{one} {made[one]:.2f} (real {real[one]:.2f})" for one in made)
-    report.check(name, math.isfinite(made["frechet"]), f"{rate}; {figures}")
+    generator, inverter = SoundGenerator(result.generator, *parts), MelInverter(config.audio)
+    made = evaluator.judge_generator(generator, evaluator.test.labels, inverter)
+    many = evaluator.judge_generator(generator, evaluator.train_labels, inverter, seed=1)
+    for row in evaluator.compare(made, many, inverter, clips):
+        report.row(**{name: str(row.get(name, "")) for name in ("sounds", *FIGURES, "score")})
+    write_wav(
+        report.file.parent / f"{bench.name}.wav", _some_of_each(made), clips.audio.sample_rate
+    )
+    name, rate = f"training at {preset}", size * result.step / result.seconds
+    found = f"{result.step} steps of {size} in {result.seconds:.0f} s, {rate:.0f} clips a second"
+    report.check(name, bool(made.features.isfinite().all()), found)
+
+
+def _some_of_each(sounds: JudgedSounds) -> Tensor:
+    """A few sounds of each class, one after another, (n_samples,)."""
+    rows = [
+        (sounds.labels == label).nonzero()[:HEARD_OF_EACH, 0] for label in sounds.labels.unique()
+    ]
+    return sounds.waveforms[torch.cat(rows)].float().flatten()
 
 
 PARTS: tuple[Callable[[DeviceReport], None], ...] = (
@@ -168,7 +181,7 @@ def _parse_arguments() -> argparse.Namespace:
     names = [part.__name__ for part in PARTS]
     parser.add_argument("--data", default="kit", help="kit, a known name, a folder or an archive")
     parser.add_argument("--only", nargs="+", default=names, choices=names, metavar="PART")
-    parser.add_argument("--minutes", type=float, default=1.5, help="of each short training")
+    parser.add_argument("--minutes", type=float, default=1.5, help="of the short training")
     parser.add_argument(
         "--limit-s", type=float, default=540, help="seconds after which no part begins"
     )

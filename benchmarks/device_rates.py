@@ -2,13 +2,14 @@
 
 import dataclasses
 import functools
-import itertools
+from collections.abc import Callable
 
 import torch
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.device_report import DeviceReport
 from benchmarks.generation import CLASSES, untrained
+from benchmarks.template import Loop
 from helpers.config import PRESETS, RunConfig, make_config
 from helpers.device import copy_to, pick_precision
 from helpers.gan.augment import Augmenter
@@ -22,7 +23,7 @@ from helpers.sound.magnitudes import MagnitudeNet
 CPU = torch.device("cpu")
 SECONDS_TO_COMPILE = 75
 PROFILED_ROWS = 12
-AS_IT_IS, CAPTURED, COMPILED = ("as it is", "captured", "compiled")
+PLAIN_LOOP, AS_IT_IS, CAPTURED, COMPILED = ("plain loop", "as it is", "captured", "compiled")
 
 
 class MadeStep:
@@ -43,15 +44,29 @@ class MadeStep:
         names, silence = config.train.augmentations, torch.linspace(-3, -1, config.audio.n_mels)
         self.augmented = Augmenter(names, silence, self.rng, device)
 
-    def __call__(self) -> dict[str, torch.Tensor]:
-        """Take the next step. Returns its losses."""
+    def __call__(self, take_step: Callable | None = None) -> dict[str, torch.Tensor]:
+        """Take the next step, in another way than usual if one is given. Returns its losses."""
         number, batch = self.number, self.batch
         self.number += 1
         if self.noise:
             z = torch.randn(batch.z.shape, generator=self.rng)
             batch = batch._replace(z=copy_to(z, self.device))
         self.augmented.draw(n_augmented(self.players.train, number), len(batch.y))
-        return self.take_step(self.players, batch, self.augmented, number)
+        return (take_step or self.take_step)(self.players, batch, self.augmented, number)
+
+
+class PlainStep:
+    """A step of the plain loop of `template`, in fp32, on the same made clips."""
+
+    def __init__(self, config: RunConfig, device: torch.device):
+        self.loop, self.rng = Loop(config, len(CLASSES), device), torch.Generator().manual_seed(0)
+        self.batch, self.number = made_batch(config, self.rng), 0
+        self.silence = torch.linspace(-3, -1, config.audio.n_mels)
+
+    def __call__(self) -> None:
+        """Take the next step."""
+        self.loop.step(self.batch.real, self.batch.y, self.silence, self.number, self.rng)
+        self.number += 1
 
 
 def made_batch(config: RunConfig, rng: torch.Generator) -> Batch:
@@ -69,11 +84,13 @@ def with_train(config: RunConfig, **changes) -> RunConfig:
 
 
 def step_rates(report: DeviceReport) -> None:
-    """Milliseconds of a step and clips a second by preset and batch, as it is and captured."""
-    batches = (4,) if report.tiny else (16, 64, 256)
-    forms = (AS_IT_IS, CAPTURED) if report.on_cuda else (AS_IT_IS,)
-    for preset, batch_size, form in itertools.product(_presets(report), batches, forms):
-        _say_rate(report, preset, batch_size, form)
+    """Milliseconds of a step and clips a second by preset, batch and form."""
+    small, *larger = (4,) if report.tiny else (16, 64, 256)
+    for preset in _presets(report):
+        for form in (PLAIN_LOOP, AS_IT_IS):
+            _say_rate(report, preset, small, form)
+        for batch_size in (small, *larger) if report.on_cuda else ():
+            _say_rate(report, preset, batch_size, CAPTURED)
 
 
 def compiled_rates(report: DeviceReport) -> None:
@@ -138,7 +155,10 @@ def _say_rate(report: DeviceReport, preset: str, batch_size: int, form: str) -> 
 
 def _measure_rate(report: DeviceReport, preset: str, batch_size: int, form: str) -> None:
     config = with_train(make_config(preset), batch_size=batch_size)
-    step = MadeStep(config, report.device, pick_precision("auto", report.device), form)
+    if form == PLAIN_LOOP:
+        step = PlainStep(config, report.device)
+    else:
+        step = MadeStep(config, report.device, pick_precision("auto", report.device), form)
     calls = 2 if report.tiny else config.train.r1_every
     seconds = report.time(step, 1 if report.tiny else 4, calls)
     peak = torch.cuda.max_memory_allocated() / 2**30 if report.on_cuda else 0.0

@@ -92,8 +92,7 @@ def advise_on_training(lines: list[dict]) -> str:
     two_thirds = lines[-1]["minutes"] * 2 / 3
     earlier = [line for line in lines if line["minutes"] <= two_thirds] or lines[:1]
     best, before = (min(some, key=distance_per_accuracy) for some in (lines, earlier))
-    words = "Fréchet distance {frechet:.1f}, accuracy {accuracy:.2f}"
-    now, then = words.format_map(best), words.format_map(before)
+    now, then = (_progress_in_words(line) for line in (best, before))
     if distance_per_accuracy(best) < HARDLY_BETTER * distance_per_accuracy(before):
         return (
             f"Training still helps: a third of the time ago the best generator had {then}, now it "
@@ -103,6 +102,12 @@ def advise_on_training(lines: list[dict]) -> str:
         f"Training hardly helps any more: the best generator ({now}, at step {best['step']}) is "
         "little better than a third of the time ago. More recordings will help more than minutes."
     )
+
+
+def _progress_in_words(line: dict) -> str:
+    """The figures of a line of progress. Those of earlier versions have no accepted sounds."""
+    words = f"Fréchet distance {line['frechet']:.1f}, accuracy {line['accuracy']:.2f}"
+    return words + (f", accepted {line['accepted']:.2f}" if "accepted" in line else "")
 
 
 def expect_from_clips(n_clips: int) -> str:

@@ -94,23 +94,26 @@ def loss_curves(lines: Sequence[dict]) -> Figure:
 
 
 def progress_curves(lines: Sequence[dict]) -> Figure:
-    """Accuracy and Fréchet distance over minutes, from the run's lines of progress.
+    """Shares of named and of accepted sounds, and Fréchet distance, over minutes, from the run's
+    lines of progress.
 
-    Each judge has a curve of its own, because figures of different judges cannot be compared.
+    Each judge has curves of its own, because figures of different judges cannot be compared.
+    Lines of earlier versions have no accepted sounds.
     """
     figure, (above, below) = subplots(2, figsize=(7, 4), sharex=True)
     by_judge = {}
     for line in lines:
         by_judge.setdefault(line.get("judge", "without a name"), []).append(line)
     for number, (judge, own) in enumerate(by_judge.items()):
-        minutes, colour = [line["minutes"] for line in own], f"C{2 * number}"
-        accuracies = [line["accuracy"] for line in own]
-        above.plot(minutes, accuracies, marker=".", color=colour, label=f"judge {judge}")
-        colour = f"C{2 * number + 1}"
-        below.plot(minutes, [line["frechet"] for line in own], marker=".", color=colour)
-    if len(by_judge) > 1:
-        above.legend(fontsize=8)
-    above.set(ylabel="accuracy", ylim=(0, 1.02))
+        minutes, by_whom = [line["minutes"] for line in own], f", judge {judge}"
+        like = {"marker": ".", "color": f"C{number}"}
+        for name, dashes in (("accuracy", ":"), ("accepted", "-")):
+            values = [line.get(name, np.nan) for line in own]
+            label = f"{name}{by_whom if len(by_judge) > 1 else ''}"
+            above.plot(minutes, values, dashes, label=label, **like)
+        below.plot(minutes, [line["frechet"] for line in own], **like)
+    above.legend(fontsize=8)
+    above.set(ylabel="share of sounds", ylim=(0, 1.02))
     below.set(ylabel="Fréchet distance", yscale="log", xlabel="minutes of training")
     return figure
 

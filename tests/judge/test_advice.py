@@ -111,6 +111,8 @@ def progress(*frechet: float, accuracy: float = 0.8) -> list[dict]:
 def test_a_falling_distance_still_helps():
     sentence = advise_on_training(progress(100, 60, 40, 30, 22, 17))
     assert sentence.startswith("Training still helps") and "17.0" in sentence and "30.0" in sentence
+    lines = [line | {"accepted": 0.37} for line in progress(100, 60, 40, 30, 22, 17)]
+    assert "accuracy 0.80, accepted 0.37 at step 600" in advise_on_training(lines)
 
 
 def test_a_distance_that_has_settled_hardly_helps():

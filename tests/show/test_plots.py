@@ -88,15 +88,21 @@ def test_of_many_classes_the_bars_are_those_with_the_fewest_clips():
 
 def test_figures_of_different_judges_are_different_curves():
     def line(minutes, judge):
-        return {"step": 1, "minutes": minutes, "accuracy": 0.5, "frechet": 9.0, "judge": judge}
+        figures = {"accuracy": 0.5, "accepted": 0.25, "frechet": 9.0}
+        return {"step": 1, "minutes": minutes, "judge": judge} | figures
 
     one = progress_curves([line(1, "aaaaaaaa"), line(2, "aaaaaaaa")])
-    assert [len(axis.lines) for axis in one.axes] == [1, 1]
-    assert one.axes[0].get_legend() is None
+    assert [list(curve.get_ydata()) for curve in one.axes[0].lines] == [[0.5] * 2, [0.25] * 2]
+    told = [text.get_text() for text in one.axes[0].get_legend().get_texts()]
+    assert told == ["accuracy", "accepted"]
     two = progress_curves([line(1, "aaaaaaaa"), line(2, "aaaaaaaa"), line(3, "bbbbbbbb")])
     assert [list(curve.get_xdata()) for curve in two.axes[1].lines] == [[1, 2], [3]]
     told = [text.get_text() for text in two.axes[0].get_legend().get_texts()]
-    assert told == ["judge aaaaaaaa", "judge bbbbbbbb"]
+    assert told == [
+        f"{name}, judge {judge}"
+        for judge in ("aaaaaaaa", "bbbbbbbb")
+        for name in ("accuracy", "accepted")
+    ]
 
 
 def test_a_table_escapes_what_it_shows_and_counts_what_it_does_not():
