@@ -51,9 +51,9 @@ def compare_presets(
     """What each preset would keep of the recordings in `folder`, the smallest picture first.
 
     clips were made of these recordings by any preset; source_rate (hertz) is that of most, 0 if it
-    is not known, and each preset is fitted to it. The copies are of the first second, by the way back `joint`, which
-    needs no training. Their difference is that of the judge's tone views, in decibels, where the
-    recording is less than AUDIBLE_DB below its loudest band.
+    is not known, and each preset is fitted to it. The copies are of the first second, by the way
+    back `joint`, which needs no training. Their difference is that of the judge's tone views, in
+    decibels, where the recording is less than AUDIBLE_DB below its loudest band.
     """
     audios = [make_config(name, recipe).audio for name in BY_SIZE]
     if source_rate:
