@@ -135,19 +135,20 @@ def short_training(report: DeviceReport) -> None:
     for look in looks:
         step = f"{60 * look['minutes']:.0f} s, step {look['step']}"
         report.say(f"- {step}: accuracy {look['accuracy']:.2f}, frechet {look['frechet']:.1f}")
-    clips, size = evaluator.clips, config.train.batch_size
+    size, seconds = config.train.batch_size, result.seconds
+    report.say(
+        f"- {result.step} steps of {size}, {size * result.step / seconds:.0f} clips a second"
+    )
     parts = config.audio, config.model, config.classes, dataset.normaliser
     generator, inverter = SoundGenerator(result.generator, *parts), MelInverter(config.audio)
     made = evaluator.judge_generator(generator, evaluator.test.labels, inverter)
     many = evaluator.judge_generator(generator, evaluator.train_labels, inverter, seed=1)
-    for row in evaluator.compare(made, many, inverter, clips):
+    for row in evaluator.compare(made, many, inverter, evaluator.clips):
         report.row(**{name: str(row.get(name, "")) for name in ("sounds", *FIGURES, "score")})
-    write_wav(
-        report.file.parent / f"{bench.name}.wav", _some_of_each(made), clips.audio.sample_rate
-    )
-    name, rate = f"training at {preset}", size * result.step / result.seconds
-    found = f"{result.step} steps of {size} in {result.seconds:.0f} s, {rate:.0f} clips a second"
-    report.check(name, bool(made.features.isfinite().all()), found)
+    heard = report.file.parent / f"{bench.name}.wav"
+    write_wav(heard, _some_of_each(made), config.audio.sample_rate)
+    good = bool(made.features.isfinite().all())
+    report.check(f"training at {preset}", good, f"sounds to hear: {heard}")
 
 
 def _some_of_each(sounds: JudgedSounds) -> Tensor:
