@@ -32,7 +32,6 @@ from helpers.data.dataset import TrainAudioSpectrogramDataset
 from helpers.device import describe, pick_device, pick_precision, pick_preset
 from helpers.gan.generator_file import SoundGenerator
 from helpers.judge.evaluation import FIGURES, JudgedSounds
-from helpers.run.training_choice import choose_training
 from helpers.sound.audio_files import write_wav
 from helpers.sound.inversion import MelInverter
 from helpers.train.loop import train_gan
@@ -124,7 +123,7 @@ def short_training(report: DeviceReport) -> None:
     preset, minutes = pick_preset("auto", report.device), report.minutes
     bench = Bench(report.data, preset, report.runs)
     dataset, config = bench.dataset(bench.configure("modern"))
-    config, evaluator = choose_training(config, device=report.device), bench.evaluator
+    evaluator = bench.evaluator
     with tempfile.TemporaryDirectory() as path:
         folder, precision = Path(path), pick_precision("auto", report.device)
         watch = Watch(config, dataset, folder, evaluator, device=report.device)

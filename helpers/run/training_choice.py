@@ -6,17 +6,10 @@ run's checkpoints can go on with it.
 
 import dataclasses
 
-import torch
-
 from helpers.config import RECIPES, RunConfig, TrainConfig
 from helpers.device import versions
 from helpers.run.folder import RunFolder
 from helpers.train.changes import check_newest_checkpoint
-
-CPU = torch.device("cpu")
-# Values of a picture at most, and the batch size: with smaller ones, a T4 would wait for Python
-# The rates stay: with twice the rates at 32, the sounds were worse (benchmarks/results/trials.csv)
-GPU_BATCHES = ((64 * 64, 64), (128 * 128, 32))
 
 
 def choose_training(
@@ -24,37 +17,26 @@ def choose_training(
     batch_size: int = 0,
     learning_rate: float = 0.0,
     precision: str = "auto",
-    device: torch.device = CPU,
     was_trained: bool = False,
 ) -> RunConfig:
     """A run's configuration with these settings, and with the versions of this machine.
 
-    0 stands for the batch size or learning rate of before in a run that was trained; in others for
-    the recipe's own rate, and for the batch size that suits the recipe and the device.
-    learning_rate is the generator's; the discriminator's keeps the recipe's ratio to it. Raises
-    ConfigError for a value out of range.
+    0 stands for the batch size or learning rate of before in a run that was trained, and in others
+    for the recipe's own, also on a GPU: larger batches brought no better sounds in as many steps
+    (benchmarks/README.md). learning_rate is the generator's; the discriminator's keeps the recipe's
+    ratio to it. Raises ConfigError for a value out of range.
     """
     own = RECIPES[config.model.recipe]["train"]
     usual = config.train if was_trained else own
-    usual_batch = usual.batch_size if was_trained else _usual_batch(config, device)
     rate = learning_rate or usual.learning_rate_g
     train = dataclasses.replace(
         config.train,
-        batch_size=batch_size or usual_batch,
+        batch_size=batch_size or usual.batch_size,
         learning_rate_g=rate,
         learning_rate_d=rate * (own.learning_rate_d / own.learning_rate_g),
         precision=precision,
     )
     return dataclasses.replace(config, train=train, versions=versions())
-
-
-def _usual_batch(config: RunConfig, device: torch.device) -> int:
-    """The recipe's batch size; of the modern recipe on a GPU one that keeps the GPU busy."""
-    own = RECIPES[config.model.recipe]["train"].batch_size
-    if device.type != "cuda" or config.model.recipe != "modern":
-        return own
-    values = config.audio.n_mels * config.audio.n_frames
-    return next((batch for most, batch in GPU_BATCHES if values <= most), own)
 
 
 def training_to_keep(run: RunFolder, config: RunConfig) -> TrainConfig:
