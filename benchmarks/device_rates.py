@@ -1,4 +1,4 @@
-"""The parts of `benchmarks.device` that measure: a step in three forms, sounds a second."""
+"""The parts of `benchmarks.device` that measure: a step in four forms, sounds a second."""
 
 import dataclasses
 import functools

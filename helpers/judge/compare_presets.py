@@ -19,12 +19,13 @@ from helpers.sound.mel import MelExtractor
 
 BY_SIZE = ("cpu", "short", "long")  # presets, from the smallest picture to the largest
 COMPARED = 12  # recordings, spread evenly over the classes
+PEAK = 0.5  # to which each is raised or lowered, so that quiet ones count as much
 AUDIBLE_DB = 60.0  # below a recording's loudest band: what is quieter does not count
 DB_PER_NEPER = 20 / math.log(10)
 MANY_CUT = 0.1  # a preset that cuts more than this share of the recordings is too short for them
-# Copies of spoken digits are 1.3 dB worse by `cpu` than by `short`, and listeners from outside
-# hardly notice (docs/results.md). Those of the drum kit, whose highs `cpu` cuts, are 2.6 dB worse.
-CLOSE_DB = 1.5
+# Copies of spoken digits are 1.4 dB worse by `cpu` than by `short`, and listeners from outside
+# hardly notice (docs/results.md). Those of the drum kit, whose highs `cpu` cuts, are 2.7 dB worse.
+CLOSE_DB = 2.0
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def propose_preset(kept: list[KeptByPreset], preset: str) -> str:
 
 
 def _read_some(folder: Path, clips: ClipCache, rate: int, seconds: float) -> Tensor:
-    """Recordings (COMPARED at most, n_samples), each from where its first clip begins."""
+    """Recordings (COMPARED at most, n_samples), each from where its first clip begins, at PEAK."""
     _, first = np.unique(clips.file_index, return_index=True)  # a clip of each file
     by_class = first[np.argsort(clips.labels[first], kind="stable")]
     chosen = by_class[np.linspace(0, len(by_class) - 1, min(COMPARED, len(by_class))).astype(int)]
@@ -113,7 +114,8 @@ def _read_some(folder: Path, clips: ClipCache, rate: int, seconds: float) -> Ten
         start = round(clips.starts[clip] / clips.audio.sample_rate * rate)
         where = folder / row.path, rate, start, round(seconds * rate), row.duration_s, row.channel
         found.append(torch.from_numpy(read_clip(*where)))
-    return torch.stack(found)
+    sounds = torch.stack(found)
+    return PEAK * sounds / sounds.abs().amax(dim=1, keepdim=True).clamp_min(1e-6)
 
 
 def _frames_for(audio: AudioConfig, recordings: Tensor, rate: int) -> int:

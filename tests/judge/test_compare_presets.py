@@ -64,6 +64,12 @@ def test_what_sounds_above_a_preset_asks_for_one_that_reaches_higher(compare):
     assert propose_preset(kept, "short") == 'preset "short" suits these recordings'
 
 
+def test_quiet_recordings_count_as_loud_ones_do(compare):
+    quiet = compare([0.008 * sound for sound in tones(8_000, 0.5, 300)], 8_000, 8_000)
+    assert all(0 < one.difference_db < 6 for one in quiet)
+    assert np.abs(quiet[0].recording).max() == pytest.approx(0.5)
+
+
 def test_long_recordings_ask_for_the_longest_clip(compare):
     kept = compare(tones(8_000, 3.0, 300), 8_000, 8_000)
     assert [one.cut for one in kept] == [1, 1, 0]
