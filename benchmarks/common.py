@@ -125,6 +125,11 @@ def mean_figures(figures: Sequence[dict[str, float]]) -> dict[str, float]:
     return {name: sum(one[name] for one in figures) / len(figures) for name in figures[0]}
 
 
+def first_of_each(labels: Tensor, most: int) -> Tensor:
+    """The rows of the first sounds, so many at most, of each class among labels (N,)."""
+    return torch.cat([(labels == label).nonzero()[:most, 0] for label in labels.unique()])
+
+
 def take_turns(
     functions: dict[str, Callable], rounds: int, calls: int = 1, wait: Callable = lambda: None
 ) -> dict[str, list[float]]:

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from benchmarks.common import Bench
+from benchmarks.common import Bench, first_of_each
 from benchmarks.device_agreement import (
     captured_step_agrees,
     generation_agrees,
@@ -31,7 +30,7 @@ from benchmarks.device_report import DeviceReport
 from helpers.data.dataset import TrainAudioSpectrogramDataset
 from helpers.device import describe, pick_device, pick_precision, pick_preset
 from helpers.gan.generator_file import SoundGenerator
-from helpers.judge.evaluation import FIGURES, JudgedSounds
+from helpers.judge.evaluation import FIGURES
 from helpers.sound.audio_files import write_wav
 from helpers.sound.inversion import MelInverter
 from helpers.train.loop import train_gan
@@ -145,17 +144,10 @@ def short_training(report: DeviceReport) -> None:
     for row in evaluator.compare(made, many, inverter, evaluator.clips):
         report.row(**{name: str(row.get(name, "")) for name in ("sounds", *FIGURES, "score")})
     heard = report.file.parent / f"{bench.name}.wav"
-    write_wav(heard, _some_of_each(made), config.audio.sample_rate)
+    some = made.waveforms[first_of_each(made.labels, HEARD_OF_EACH)]
+    write_wav(heard, some.float().flatten(), config.audio.sample_rate)
     good = bool(made.features.isfinite().all())
     report.check(f"training at {preset}", good, f"sounds to hear: {heard}")
-
-
-def _some_of_each(sounds: JudgedSounds) -> Tensor:
-    """A few sounds of each class, one after another, (n_samples,)."""
-    rows = [
-        (sounds.labels == label).nonzero()[:HEARD_OF_EACH, 0] for label in sounds.labels.unique()
-    ]
-    return sounds.waveforms[torch.cat(rows)].float().flatten()
 
 
 PARTS: tuple[Callable[[DeviceReport], None], ...] = (

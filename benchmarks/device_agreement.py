@@ -54,7 +54,7 @@ def steps_agree(report: DeviceReport) -> None:
             precision, tf32, tolerance = PRECISIONS[name]
             with _tf32_allowed(tf32):
                 losses, gradients = _first_steps(config, report.device, precision)
-            error = float(((losses - wanted_losses).abs() / (wanted_losses.abs() + 0.1)).max())
+            error = _loss_error(losses, wanted_losses)
             found, good = f"losses differ by {error:.1e}", error < tolerance
             for player, gradient in gradients.items():
                 wanted = wanted_gradients[player]
@@ -164,8 +164,8 @@ def captured_step_agrees(report: DeviceReport) -> None:
             step.rng.set_state(rng)
             step.number -= 1
             wanted = step(train_step)
-            for name, loss in wanted.items():
-                most = max(most, float((found[name] - loss).abs() / (loss.abs() + 0.1)))
+            errors = [_loss_error(found[name], wanted[name]) for name in wanted]
+            most = max(most, *errors)
         report.check(f"steps in {precision} are captured", step.take_step.captured is not None)
         name = f"captured steps in {precision} are plain steps"
         report.check(name, most < tolerance, f"losses differ by {most:.1e}")
@@ -225,6 +225,11 @@ def _made_sounds(audio: AudioConfig, n_sounds: int = 6) -> Tensor:
     tones = 0.3 * torch.sin(2 * math.pi * hertz * time_s + 3 * torch.sin(5 * time_s))
     noise = torch.randn(tones.shape, generator=torch.Generator().manual_seed(0))
     return tones * torch.exp(-3 * time_s) + 0.003 * noise
+
+
+def _loss_error(losses: Tensor, wanted: Tensor) -> float:
+    """The largest difference of losses, as a share of each; one near 0 counts as 0.1."""
+    return float(((losses - wanted).abs() / (wanted.abs() + 0.1)).max())
 
 
 def _difference(a: Tensor, b: Tensor) -> float:

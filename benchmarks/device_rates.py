@@ -41,8 +41,8 @@ class MadeStep:
         self.device, self.noise, self.number = device, noise, 0
         self.rng = torch.Generator().manual_seed(0)
         self.batch = Batch(*(part.to(device) for part in made_batch(config, self.rng)))
-        names, silence = config.train.augmentations, torch.linspace(-3, -1, config.audio.n_mels)
-        self.augmented = Augmenter(names, silence, self.rng, device)
+        names = config.train.augmentations
+        self.augmented = Augmenter(names, made_silence(config), self.rng, device)
 
     def __call__(self, take_step: Callable | None = None) -> dict[str, torch.Tensor]:
         """Take the next step, in another way than usual if one is given. Returns its losses."""
@@ -61,7 +61,7 @@ class PlainStep:
     def __init__(self, config: RunConfig, device: torch.device):
         self.loop, self.rng = Loop(config, len(CLASSES), device), torch.Generator().manual_seed(0)
         self.batch, self.number = made_batch(config, self.rng), 0
-        self.silence = torch.linspace(-3, -1, config.audio.n_mels)
+        self.silence = made_silence(config)
 
     def __call__(self) -> None:
         """Take the next step."""
@@ -76,6 +76,11 @@ def made_batch(config: RunConfig, rng: torch.Generator) -> Batch:
     y = one_hot(torch.arange(n) // 4 % len(CLASSES), len(CLASSES))
     z = torch.randn((n, config.model.z_dim), generator=rng)
     return Batch(0.1 * steps.cumsum(3), y, z)
+
+
+def made_silence(config: RunConfig) -> torch.Tensor:
+    """The normalised value of silence in each band, (n_mels,)."""
+    return torch.linspace(-3, -1, config.audio.n_mels)
 
 
 def with_train(config: RunConfig, **changes) -> RunConfig:

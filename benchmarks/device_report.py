@@ -28,7 +28,7 @@ class DeviceReport:
     device: torch.device
     data: str  # the kit, a known name, a folder or an archive
     runs: Path  # where the judge and the cache are kept
-    minutes: float  # of each short training
+    minutes: float  # of the short training
     limit_s: float
     tiny: bool  # small settings, to try the benchmark itself
     passed: list[str] = field(default_factory=list)

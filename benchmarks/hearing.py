@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.common import Bench, markdown_table
+from benchmarks.common import Bench, first_of_each, markdown_table
 from benchmarks.ears import Pitches, Probe, SpeechEmbedding, VoiceEmbedding
 from helpers.config import AudioConfig
 from helpers.device import describe
@@ -186,12 +186,7 @@ def _of_one_pitch(real: Sounds, sample_rate: int) -> Sounds:
 
 
 def _some_of_each(sounds: Sounds) -> Sounds:
-    rows = torch.cat(
-        [
-            (sounds.labels == label).nonzero()[:, 0][:MOST_RECORDINGS]
-            for label in sounds.labels.unique()
-        ]
-    )
+    rows = first_of_each(sounds.labels, MOST_RECORDINGS)
     return Sounds(sounds.waveforms[rows].float(), sounds.labels[rows])
 
 

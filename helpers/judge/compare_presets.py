@@ -13,6 +13,7 @@ from torch import Tensor
 from helpers.config import AudioConfig, make_config
 from helpers.data.clips import ClipCache
 from helpers.judge.picture import FLOOR, PictureMaker
+from helpers.labels import choose_evenly
 from helpers.sound.audio_files import read_clip, resample
 from helpers.sound.inversion import MelInverter
 from helpers.sound.mel import MelExtractor
@@ -30,7 +31,7 @@ CLOSE_DB = 2.0
 
 @dataclass(frozen=True)
 class KeptByPreset:
-    """What a preset keeps of some recordings."""
+    """How many recordings a preset cuts, and how far their copies by its mel are from them."""
 
     preset: str
     audio: AudioConfig
@@ -49,7 +50,7 @@ class KeptByPreset:
 def compare_presets(
     folder: Path, clips: ClipCache, source_rate: int, recipe: str = "modern"
 ) -> list[KeptByPreset]:
-    """What each preset would keep of the recordings in `folder`, the smallest picture first.
+    """Compare the presets on the recordings in `folder`; the smallest picture comes first.
 
     clips were made of these recordings by any preset; source_rate (hertz) is that of most, 0 if it
     is not known, and each preset is fitted to it. The copies are of the first second, by the way
@@ -62,16 +63,16 @@ def compare_presets(
     rate = max(audio.sample_rate for audio in audios)
     recordings = _read_some(folder, clips, rate, min(audio.duration_s for audio in audios))
     durations = np.array([row.duration_s for row in clips.audit if row.n_clips])
-    hear, found, copies_by = PictureMaker(rate), [], {}
+    hear = PictureMaker(rate)
+    heard, found, by_geometry = hear(recordings).tone, [], {}
     for name, audio in zip(BY_SIZE, audios, strict=True):
         geometry = dataclasses.replace(audio, n_frames=_frames_for(audio, recordings, rate))
-        if geometry not in copies_by:  # presets that differ in length alone have the same copies
-            copies_by[geometry] = _through_mel(recordings, rate, geometry)
-        copies = copies_by[geometry]
+        if geometry not in by_geometry:  # presets that differ in length alone have the same copies
+            copies = _through_mel(recordings, rate, geometry)
+            difference_db = _difference_db(heard, hear(copies).tone)
+            by_geometry[geometry] = difference_db, recordings[0].numpy(), copies[0].numpy(), rate
         cut = float((durations > audio.duration_s).mean())
-        difference_db = _difference_db(hear(recordings).tone, hear(copies).tone)
-        heard = recordings[0].numpy(), copies[0].numpy(), rate
-        found.append(KeptByPreset(name, audio, cut, difference_db, *heard))
+        found.append(KeptByPreset(name, audio, cut, *by_geometry[geometry]))
     return found
 
 
@@ -107,9 +108,8 @@ def _read_some(folder: Path, clips: ClipCache, rate: int, seconds: float) -> Ten
     """Recordings (COMPARED at most, n_samples), each from where its first clip begins, at PEAK."""
     _, first = np.unique(clips.file_index, return_index=True)  # a clip of each file
     by_class = first[np.argsort(clips.labels[first], kind="stable")]
-    chosen = by_class[np.linspace(0, len(by_class) - 1, min(COMPARED, len(by_class))).astype(int)]
     found = []
-    for clip in chosen:
+    for clip in by_class[choose_evenly(len(by_class), COMPARED).numpy()]:
         row = clips.audit[clips.file_index[clip]]
         start = round(clips.starts[clip] / clips.audio.sample_rate * rate)
         where = folder / row.path, rate, start, round(seconds * rate), row.duration_s, row.channel

@@ -94,8 +94,7 @@ def loss_curves(lines: Sequence[dict]) -> Figure:
 
 
 def progress_curves(lines: Sequence[dict]) -> Figure:
-    """Shares of named and of accepted sounds, and Fréchet distance, over minutes, from the run's
-    lines of progress.
+    """Accuracy, share of accepted sounds and Fréchet distance over minutes, from a run's progress.
 
     Each judge has curves of its own, because figures of different judges cannot be compared.
     Lines of earlier versions have no accepted sounds.
@@ -105,12 +104,12 @@ def progress_curves(lines: Sequence[dict]) -> Figure:
     for line in lines:
         by_judge.setdefault(line.get("judge", "without a name"), []).append(line)
     for number, (judge, own) in enumerate(by_judge.items()):
-        minutes, by_whom = [line["minutes"] for line in own], f", judge {judge}"
+        minutes = [line["minutes"] for line in own]
+        whose = f", judge {judge}" if len(by_judge) > 1 else ""
         like = {"marker": ".", "color": f"C{number}"}
         for name, dashes in (("accuracy", ":"), ("accepted", "-")):
             values = [line.get(name, np.nan) for line in own]
-            label = f"{name}{by_whom if len(by_judge) > 1 else ''}"
-            above.plot(minutes, values, dashes, label=label, **like)
+            above.plot(minutes, values, dashes, label=f"{name}{whose}", **like)
         below.plot(minutes, [line["frechet"] for line in own], **like)
     above.legend(fontsize=8)
     above.set(ylabel="share of sounds", ylim=(0, 1.02))

@@ -124,12 +124,16 @@ class Watch:
         of_batch, real = (
             self._are_of(classes, labels) for labels in (self.labels, evaluator.train_labels)
         )
-        heard = evaluator.judge.listen(sounds)
-        features, *named = (x.cpu()[of_batch] for x in heard[:3])
-        found = [figures.accuracy(one, self.labels[of_batch]) for one in named]
-        found.append(figures.frechet_distance(features, evaluator.train_features[real]))
-        names = ("accuracy", "accepted", "frechet")
-        return {name: round(value, 4) for name, value in zip(names, found, strict=True)}
+        heard, labels = evaluator.judge.listen(sounds), self.labels[of_batch]
+        features, named, predicted = (
+            x.cpu()[of_batch] for x in (heard.features, heard.named, heard.predicted)
+        )
+        found = {
+            "accuracy": figures.accuracy(named, labels),
+            "accepted": figures.accuracy(predicted, labels),
+            "frechet": figures.frechet_distance(features, evaluator.train_features[real]),
+        }
+        return {name: round(value, 4) for name, value in found.items()}
 
     def _are_of(self, classes: tuple[str, ...], labels: Tensor) -> Tensor:
         """Which of the labels (B,) are those of these classes."""
