@@ -80,7 +80,7 @@ def propose_preset(kept: list[KeptByPreset], preset: str) -> str:
     """A sentence: whether a preset suits the recordings, or which one suits them better.
 
     That is the smallest picture that cuts few recordings and keeps nearly as much of their sound
-    as the best.
+    as the best. Where every preset has a fault and none has fewer, nothing is proposed.
     """
     best_db = min(one.difference_db for one in kept)
 
@@ -92,9 +92,11 @@ def propose_preset(kept: list[KeptByPreset], preset: str) -> str:
 
     best = min(kept, key=lambda one: (len(faults(one)), one.size))
     own = next(one for one in kept if one.preset == preset)
+    if faults(own) and len(faults(own)) == len(faults(best)):
+        return f'no preset suits all of these recordings; "{preset}" {" and ".join(faults(own))}'
     if best is own:
         return f'preset "{preset}" suits these recordings'
-    if len(faults(own)) == len(faults(best)):
+    if not faults(own):
         why = f"keeps as much of them in a picture of 1/{own.size // best.size} of the size"
         return f'preset "{preset}" suits these recordings; "{best.preset}" {why}, and trains faster'
     return (

@@ -77,6 +77,15 @@ def test_long_recordings_ask_for_the_longest_clip(compare):
     assert "cuts 100% of them at 1.5 s" in propose_preset(kept, "short")
 
 
+def test_no_preset_is_said_to_suit_recordings_that_all_of_them_cut(compare):
+    kept = compare(tones(8_000, 7.0, 300), 8_000, 8_000)
+    assert [one.cut for one in kept] == [1, 1, 1]
+    for one in kept:
+        sentence = propose_preset(kept, one.preset)
+        assert sentence.startswith("no preset suits all of these recordings")
+        assert f"cuts 100% of them at {one.audio.duration_s:.1f} s" in sentence
+
+
 def test_the_copy_is_of_the_recording_and_of_its_length(compare):
     sounds = tones(8_000, 0.5, 300)
     for one in compare(sounds, 8_000, 0):  # of unknown rate: presets as they are
