@@ -142,17 +142,24 @@ def class_balance(names: Sequence[str], n_train: Sequence[int], n_test: Sequence
 def table(rows: Sequence[dict], caption: str = "", most: int = 200) -> HTML:
     """Dictionaries as an HTML table, every text escaped; rows beyond `most` are only counted."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    lines = [[_cell(row.get(name, "")) for name in names] for row in rows[:most]]
-    head = "".join(f"<th>{_cell(name)}</th>" for name in names)
+    lines = [[escaped(row.get(name, "")) for name in names] for row in rows[:most]]
+    head = "".join(f"<th>{escaped(name)}</th>" for name in names)
     body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in line)}</tr>" for line in lines)
     more = f"<p>and {len(rows) - most} more</p>" if len(rows) > most else ""
-    return HTML(f"<p>{_cell(caption)}</p><table><tr>{head}</tr>{body}</table>{more}")
+    return HTML(f"<p>{escaped(caption)}</p><table><tr>{head}</tr>{body}</table>{more}")
 
 
-def folded(summary: str, *lines: str) -> HTML:
-    """A line, and more lines that a click on it unfolds; every text is escaped."""
-    items = "".join(f"<li>{_cell(line)}</li>" for line in lines)
-    return HTML(f"<details><summary>{_cell(summary)}</summary><ul>{items}</ul></details>")
+def folded(summary: str, *parts: str | HTML) -> HTML:
+    """A line, and lines or tables that a click on it unfolds; every line is escaped."""
+    inside = "".join(
+        part.data if isinstance(part, HTML) else f"<p>{escaped(part)}</p>" for part in parts
+    )
+    return HTML(f"<details><summary>{escaped(summary)}</summary>{inside}</details>")
+
+
+def escaped(value) -> str:
+    """A value as HTML text that any font and encoding can take; numbers with four digits."""
+    return html.escape(printable(f"{value:.4g}" if isinstance(value, float) else str(value)))
 
 
 def subplots(*shape: int, **options) -> tuple[Figure, plt.Axes | np.ndarray]:
@@ -230,7 +237,3 @@ def _to_db(log_mels, audio: AudioConfig) -> np.ndarray:
 def _shown_range(decibels: np.ndarray) -> tuple[float, float]:
     top = float(decibels.max(initial=-SHOWN_RANGE_DB))
     return top - SHOWN_RANGE_DB, top
-
-
-def _cell(value) -> str:
-    return html.escape(printable(f"{value:.4g}" if isinstance(value, float) else str(value)))

@@ -118,6 +118,6 @@ def test_broken_and_control_characters_are_replaced():
 
 
 def test_technical_lines_are_folded_below_one():
-    page = folded("a <clip>", "window 256", "hop & more").data
+    page = folded("a <clip>", "window 256", "hop & more", table([{"n": 1}])).data
     assert page.startswith("<details><summary>a &lt;clip&gt;</summary>")
-    assert "<li>window 256</li><li>hop &amp; more</li>" in page
+    assert "<p>window 256</p><p>hop &amp; more</p>" in page and "<td>1</td>" in page
