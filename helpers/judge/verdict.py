@@ -68,10 +68,7 @@ def _judge_class(name: str, own: dict, real: dict, noise: dict) -> ClassVerdict:
     if own["accuracy"] < FAIR:
         why = f"{_of_100(own['accuracy'])} are named {name!r}"
     if own.get("copied", 0.0) >= COPIED:
-        grade, why = (
-            "copies",
-            f"{_of_100(own['copied'])} are nearer to a recording than chance has it",
-        )
+        grade, why = "copies", f"{_of_100(own['copied'])} are all but a recording"
     elif variety < NARROW:
         why += ", and they vary little"
     near = closeness(own["frechet"], real["frechet"], noise["frechet"])

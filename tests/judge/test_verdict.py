@@ -60,6 +60,7 @@ def test_a_weak_class_comes_first_and_is_named_in_the_advice():
 def test_copies_are_said_before_anything_else():
     classes = judge_classes(rows_of_classes(dog={"copied": 0.3}, cow={"accepted": 0.0}))
     assert (classes[0].name, classes[0].grade) == ("dog", "copies")
+    assert classes[0].why == "30 of 100 are all but a recording"
     words = verdict_in_words(rows_of(copied=0.15), classes)[2]
     assert words.startswith("Some sounds are copies") and "'dog'" in words
     assert "more recordings" in words
