@@ -27,7 +27,7 @@ ONLY_IN = {  # a package, and the modules or wings that may import it
     "papermill": ("run.headless",),
     "distributed": ("run.sweep",),
     "torch.distributed": ("gan.processes",),
-    "IPython": ("show", "run"),
+    "IPython": ("progress", "show", "run"),
 }
 INSIDE_FUNCTIONS = ("google.colab", "distributed")  # packages that only some machines have
 

@@ -4,13 +4,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from IPython import get_ipython
 from IPython.display import Image, display
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from helpers.config import MAX_NAME_BYTES, AudioConfig, digest_of
 from helpers.gan.generate import fixed_classes
+from helpers.progress import in_notebook
 from helpers.show.plots import MOST_PANELS, renew_grid, save_figure, spectrogram_grid
 from helpers.sound.audio_files import write_wav
 
@@ -51,7 +51,7 @@ class FixedBatchView:
         first = waveforms[:: len(waveforms) // len(self.classes)]  # (classes, clip_samples)
         for name, waveform in zip(self.classes, first, strict=True):
             write_wav(folder / _wav_name(name), waveform.numpy(), self.audio.sample_rate)
-        if not hasattr(get_ipython(), "kernel"):
+        if not in_notebook():
             return  # IPython would print the figure's name
         if self.shown is None:
             self.shown = display(picture, display_id=True)
