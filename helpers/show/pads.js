@@ -204,9 +204,9 @@ function flash(element, velocity) {
 function takePart(kit) {
   const what = make("p", { class: "what", role: "status" });
   const takes = make("div", { class: "row takes", role: "group", "aria-label": "Takes" });
-  const keep = button("♥ Keep", () => kit.mark("kept"), "k");
-  const reject = button("✕ Reject", () => kit.mark("rejected"), "x");
-  const next = button("Next take", () => kit.play(kit.label), "n");
+  const keep = button("♥ Keep", () => kit.mark("kept"), "k", "Keep");
+  const reject = button("✕ Reject", () => kit.mark("rejected"), "x", "Reject");
+  const next = button("Next take", () => kit.play(kit.label), "n", "Next take");
   let shown = -1;
   const fill = (label) => {
     shown = label;
