@@ -110,7 +110,11 @@ function actOnKey(event, kit) {
   const actions = { k: () => kit.mark("kept"), x: () => kit.mark("rejected") };
   actions.n = () => kit.label >= 0 && kit.play(kit.label);
   const label = KEYS.includes(key) ? kit.shown()[KEYS.indexOf(key)] : undefined;
-  if (label !== undefined) actions[key] = () => kit.play(label, event.shiftKey ? SOFT : 1);
+  if (label !== undefined)
+    actions[key] = () => {
+      if (element.matches(".pad")) kit.tell("focus", label);
+      kit.play(label, event.shiftKey ? SOFT : 1);
+    };
   if (!actions[key] || element.tagName === "SELECT") return; // a list is searched by letters
   event.preventDefault();
   event.stopPropagation();
@@ -143,6 +147,7 @@ function padsPart(kit) {
   return {
     element: make("section", { "aria-label": "Pads" }, hint, pages, grid),
     hit: (label, velocity) => pads.get(label)?.flash(velocity),
+    focus: (label) => pads.get(label)?.element.focus({ preventScroll: true }),
     update() {
       for (const pad of pads.values()) pad.update();
       [...pages.children].forEach((page, number) => {
@@ -163,17 +168,14 @@ function makePad(kit, label, key) {
   element.setAttribute("aria-label", `Play ${kit.names[label]}`);
   element.setAttribute("aria-keyshortcuts", key);
   tint(element, kit, label);
-  let pressed = false; // by a pointer, whose click comes afterwards
   element.addEventListener("pointerdown", (event) => {
     if (event.button) return;
-    pressed = true;
     element.focus({ preventScroll: true });
     const { top, height } = element.getBoundingClientRect();
     kit.play(label, velocityAt((event.clientY - top) / height));
   });
-  element.addEventListener("click", () => {
-    if (!pressed) kit.play(label);
-    pressed = false;
+  element.addEventListener("click", (event) => {
+    if (!event.detail) kit.play(label); // by Enter or Space; a pointer has played it already
   });
   return {
     element,
@@ -235,7 +237,7 @@ function takePart(kit) {
         each.setAttribute("aria-label", `Take ${number + 1}${state && `, ${state}`}`);
         each.setAttribute("aria-pressed", number === take);
       });
-      what.textContent = inWords(kit, label, take);
+      say(what, inWords(kit, label, take));
     },
   };
 }
@@ -262,7 +264,7 @@ function keptPart(kit) {
     update() {
       const n = kit.count("kept");
       save.disabled = !n;
-      words.textContent = n ? `♥ ${n} ${n > 1 ? "sounds" : "sound"} kept` : "No sound kept yet";
+      say(words, n ? `♥ ${n} ${n > 1 ? "sounds" : "sound"} kept` : "No sound kept yet");
     },
   };
 }
@@ -571,7 +573,13 @@ function slider(min, max, value, label, act) {
 }
 
 // A name that may go on in the next line after such a sign.
-const breakable = (name) => name.split(/(?<=[_\-./])/).flatMap((part) => [part, make("wbr")]);
+const breakable = (name) =>
+  (name.match(/[^_\-./]+[_\-./]*|[_\-./]+/g) ?? []).flatMap((part) => [part, make("wbr")]);
+// Change a text only if it is another: a screen reader reads each change.
+function say(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 const heading = (text) => make("h3", {}, text);
 const press = (element, isOn) => element.setAttribute("aria-pressed", isOn);
 const isPressed = (element) => element.getAttribute("aria-pressed") === "true";
@@ -623,7 +631,7 @@ h3 { font-weight: 600; }
 .hint, .note, output { color: var(--quiet); }
 .note { grid-column: 1 / -1; }
 .row { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; }
-.grow { flex: 1 1 180px; flex-wrap: nowrap; }
+.grow { flex: 1 1 120px; flex-wrap: nowrap; }
 output { min-width: 4.5em; font-variant-numeric: tabular-nums; }
 
 button, select { background: var(--faint); border: 1px solid var(--edge); border-radius: 10px;
