@@ -300,7 +300,8 @@ function patternPart(kit) {
       const toggle = (k) => press(row[k], (isOn[label][k] = !isOn[label][k]));
       const words = (k) => `${kit.names[label]}, step ${k + 1}`;
       const row = isOn[label].map((_, k) => button("", () => toggle(k), "", words(k)));
-      const name = make("span", { class: "name", dir: "auto" }, kit.names[label]);
+      const about = { class: "name", dir: "auto", title: kit.names[label] };
+      const name = make("span", about, kit.names[label]);
       const line = make("div", { class: "line" }, name, make("div", { class: "steps" }, ...row));
       tint(line, kit, label);
       cells.set(label, row);
@@ -680,7 +681,7 @@ button > kbd { margin-inline-start: 8px; }
 .takes button[data-state="rejected"] { text-decoration: line-through; opacity: 0.6; }
 
 .grid { display: grid; gap: 4px; }
-.line { display: grid; grid-template-columns: 84px minmax(0, 1fr); gap: 8px; align-items: center; }
+.line { display: grid; grid-template-columns: 92px minmax(0, 1fr); gap: 8px; align-items: center; }
 .line .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; font-size: 13px; }
 .steps { display: grid; grid-template-columns: repeat(16, minmax(0, 1fr)); gap: 3px; }
 .steps button { min-height: 0; height: 28px; padding: 0; border-radius: 5px; border: 0; }

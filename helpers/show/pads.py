@@ -72,7 +72,7 @@ def make_pads(
 
     Raises ConfigError as `render_takes` does.
 
-    >>> pads = make_pads(generator, make_inverter(generator))
+    >>> pads = make_pads(generator, inverter, n_takes=4)
     """
     return Pads(render_takes(generator, inverter, n_takes, seed, truncation, n_steps))
 

@@ -78,7 +78,7 @@ def write_page(
     The page says what made the sounds, with what `read_origin` tells of the generator, and the
     note. Raises ConfigError as `render_takes` does, and OSError if the file cannot be written.
 
-    >>> write_page(Path("kit.html"), generator, make_inverter(generator), title="Drum kit")
+    >>> path = write_page(Path("kit.html"), generator, inverter, title="Drum kit")
     """
     takes = render_takes(generator, inverter, n_takes, seed, truncation, n_steps)
     return write_page_of(path, takes, title, note, origin)
@@ -106,7 +106,7 @@ def write_page_of(
 def _made_by(takes: Takes, origin: dict) -> str:
     """A sentence that says what made the sounds."""
     n, step = len(takes.names), origin.get("step")
-    names = ", ".join(takes.names[:12]) + (", …" if n > 12 else "")
+    names = ", ".join(takes.names[:12]) + (f" and {n - 12} more" if n > 12 else "")
     learned = (
         f" after {step:,} steps of training".replace(",", " ") if isinstance(step, int) else ""
     )
