@@ -1,7 +1,7 @@
 """Short sounds as bytes that browsers decode: FLAC, which loses nothing, or Opus, which is small.
 
-Chromium decodes both without delay. Safari reads FLAC from version 11, and Opus in Ogg from 18.4.
-Vorbis loses up to 25 ms of the end, MP3 more of the onsets than Opus at the same size.
+Chromium decodes both without delay, FLAC to the same samples; of Vorbis it loses 12 ms at the end.
+Safari reads Opus in Ogg from version 18.4, FLAC long before.
 """
 
 import io

@@ -51,7 +51,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing")
 def tone(ms: int) -> np.ndarray:
     """A decaying tone that lasts so many milliseconds, by which a test knows it."""
     time = np.arange(RATE * ms // 1000) / RATE
-    return (0.5 * np.sin(2 * np.pi * 500 * time) * np.exp(-time / 0.1)).astype(np.float32)
+    return (0.9 * np.sin(2 * np.pi * 500 * time) * np.exp(-time / 0.1)).astype(np.float32)
 
 
 def length(label: int, take: int) -> int:
