@@ -491,9 +491,12 @@ async function wav(sound, rate) {
   for (const [at, value] of [[4, 36 + n], [16, 16], [24, rate], [28, 2 * rate], [40, n]])
     view.setUint32(at, value, true);
   for (const [at, value] of [[20, 1], [22, 1], [32, 2], [34, 16]]) view.setUint16(at, value, true);
+  // Browsers divide a sample of 16 bits by 32768, or by 32767 if it is positive: Chromium does
+  const isWhole = samples.every((x) => Math.abs(32768 * x - Math.round(32768 * x)) < 0.01);
+  const top = isWhole ? 32768 : 32767;
   samples.forEach((sample, k) => {
-    const value = Math.max(-32768, Math.min(32767, Math.round(32768 * sample)));
-    view.setInt16(44 + 2 * k, value, true);
+    const value = Math.round(sample * (sample > 0 ? top : 32768));
+    view.setInt16(44 + 2 * k, Math.max(-32768, Math.min(32767, value)), true);
   });
   return new Uint8Array(view.buffer);
 }
