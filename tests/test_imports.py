@@ -24,6 +24,8 @@ ARROWS = {  # a wing and the wings that it may import; each may import the groun
 ONLY_IN = {  # a package, and the modules or wings that may import it
     "google.colab": ("run.colab",),
     "ipywidgets": ("show.panels",),
+    "anywidget": ("show.pads",),
+    "traitlets": ("show.pads",),
     "papermill": ("run.headless",),
     "distributed": ("run.sweep",),
     "torch.distributed": ("gan.processes",),
@@ -119,7 +121,8 @@ def test_every_wing_is_there_and_is_checked():
 
 WINGS = {"helpers.config": [], "helpers.sound.mel": [], "helpers.data.clips": []}
 WINGS |= {"helpers.gan.players": [], "helpers.judge.advice": [], "helpers.train.loop": []}
-WINGS |= {"helpers.show.plots": [], "helpers.show.panels": [], "helpers.run.colab": []}
+WINGS |= {"helpers.show.plots": [], "helpers.show.panels": [], "helpers.show.page": []}
+WINGS |= {"helpers.run.colab": []}
 
 
 @pytest.mark.parametrize(
@@ -135,6 +138,7 @@ WINGS |= {"helpers.show.plots": [], "helpers.show.panels": [], "helpers.run.cola
         ("show.plots", "helpers.run.colab", "show.plots must not import run.colab"),
         ("sound.mel", "google.colab.drive", "sound.mel must not import google.colab"),
         ("show.plots", "ipywidgets", "show.plots must not import ipywidgets"),
+        ("show.page", "anywidget", "show.page must not import anywidget"),
         ("run.colab", "papermill", "run.colab must not import papermill"),
         ("run.colab", "distributed.Client", "run.colab must not import distributed"),
         ("train.loop", "torch.distributed", "train.loop must not import torch.distributed"),

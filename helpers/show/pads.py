@@ -1,0 +1,87 @@
+"""Pads in a notebook: play takes of each class, keep or reject each; Python reads what was kept.
+
+The only module that knows anywidget. What the browser does is in pads.js.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import anywidget
+import numpy as np
+from traitlets import Int, List, TraitError, Unicode, validate
+
+from helpers.gan.generate import NO_TRUNCATION
+from helpers.gan.generator_file import SoundGenerator
+from helpers.show.takes import Takes, render_takes
+from helpers.sound.inversion import MelInverter
+
+PADS_JS = Path(__file__).with_name("pads.js")
+
+
+class KeptTake(NamedTuple):
+    """A take that a person kept: its class in generator.classes, its latent's seed, the sound."""
+
+    label: int
+    seed: int
+    waveform: np.ndarray  # (n,), trimmed
+
+
+class Pads(anywidget.AnyWidget):
+    """A pad for each class, a pattern, a morph; `kept` and `rejected` hold numbers of takes."""
+
+    _esm = PADS_JS
+    names = List(Unicode()).tag(sync=True)
+    takes = List(List(Unicode())).tag(sync=True)  # in base64, of each class
+    between = List(List(Unicode())).tag(sync=True)  # the steps from its first take to its second
+    sample_rate = Int().tag(sync=True)
+    first_seed = Int().tag(sync=True)  # take k has the seed first_seed + k
+    note = Unicode().tag(sync=True)
+    kept = List(List(Int())).tag(sync=True)
+    rejected = List(List(Int())).tag(sync=True)
+
+    def __init__(self, sounds: Takes):
+        self.sounds = sounds
+        super().__init__(**sounds.for_browser())
+
+    def __repr__(self) -> str:
+        return f"Pads of {len(self.names)} classes: run this cell to play them."
+
+    @validate("kept", "rejected")
+    def _check_numbers(self, proposal) -> list[list[int]]:
+        n_takes = [len(own) for own in self.sounds.waveforms]
+        numbers = proposal["value"]
+        if len(numbers) != len(n_takes) or any(
+            not 0 <= take < n for own, n in zip(numbers, n_takes, strict=False) for take in own
+        ):
+            raise TraitError(
+                f"{proposal['trait'].name} must hold, for each of {len(n_takes)} classes, a list "
+                f"of takes from 0 to {max(n_takes) - 1}; got {numbers}"
+            )
+        return [sorted(set(own)) for own in numbers]
+
+
+def make_pads(
+    generator: SoundGenerator,
+    inverter: MelInverter,
+    n_takes: int = 8,
+    seed: int = 0,
+    truncation: float = NO_TRUNCATION,
+    n_steps: int = 12,
+) -> Pads:
+    """Render takes of each class and a morph of n_steps (0: none), and return the pads that play.
+
+    Raises ConfigError as `render_takes` does.
+
+    >>> pads = make_pads(generator, inverter, n_takes=4)
+    """
+    return Pads(render_takes(generator, inverter, n_takes, seed, truncation, n_steps))
+
+
+def kept_takes(pads: Pads) -> list[KeptTake]:
+    """What a person kept so far, by class."""
+    sounds = pads.sounds
+    return [
+        KeptTake(sounds.labels[number], sounds.first_seed + take, sounds.waveforms[number][take])
+        for number, own in enumerate(pads.kept)
+        for take in own
+    ]

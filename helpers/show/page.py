@@ -1,0 +1,120 @@
+"""One HTML file that plays a kit without Python: offline, from a disk, on a telephone."""
+
+import base64
+import hashlib
+import html
+import json
+from pathlib import Path
+
+from helpers.files import write_atomically
+from helpers.gan.generate import NO_TRUNCATION
+from helpers.gan.generator_file import SoundGenerator
+from helpers.show.plots import printable
+from helpers.show.takes import Takes, render_takes
+from helpers.sound.inversion import MelInverter
+
+PADS_JS = Path(__file__).with_name("pads.js")
+# What anywidget's model does for pads.js in a notebook, without a Python to tell of it
+START = """
+const state = JSON.parse(document.getElementById("sounds").textContent);
+const listeners = new Map();
+const model = {
+  get: (name) => state[name],
+  set(name, value) {
+    state[name] = value;
+    listeners.get(`change:${name}`)?.forEach((listener) => listener());
+  },
+  on: (event, act) => listeners.set(event, [...(listeners.get(event) ?? []), act]),
+  off: (event, act) => listeners.set(event, listeners.get(event)?.filter((one) => one !== act)),
+  save_changes() {},
+};
+render({ model, el: document.getElementById("pads") });
+"""
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ margin: 0 auto; max-width: 1180px; padding: 20px 12px; font: 15px/1.5 system-ui, sans-serif;
+  background: #f4f4f6; color: #23262d; }}
+h1 {{ font-size: 24px; font-weight: 650; margin: 0; overflow-wrap: anywhere; }}
+p {{ margin: 4px 0 16px; overflow-wrap: anywhere; color: #565b66; }}
+@media (prefers-color-scheme: dark) {{
+  body {{ background: #0f1114; color: #e6e7ea; }}
+  p {{ color: #a4a8b1; }}
+}}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+<p dir="auto">{about}</p>
+<div id="pads"></div>
+<noscript>These pads need JavaScript.</noscript>
+<script type="application/json" id="sounds">{sounds}</script>
+<script type="module">{script}</script>
+</body>
+</html>
+"""
+
+
+def write_page(
+    path: Path,
+    generator: SoundGenerator,
+    inverter: MelInverter,
+    n_takes: int = 8,
+    seed: int = 0,
+    truncation: float = NO_TRUNCATION,
+    n_steps: int = 12,
+    title: str = "",
+    note: str = "",
+    origin: dict | None = None,
+) -> Path:
+    """Render takes of each class and write a page that plays them; it has less than 4 MB.
+
+    The page says what made the sounds, with what `read_origin` tells of the generator, and the
+    note. Raises ConfigError as `render_takes` does, and OSError if the file cannot be written.
+
+    >>> path = write_page(Path("kit.html"), generator, inverter, title="Drum kit")
+    """
+    takes = render_takes(generator, inverter, n_takes, seed, truncation, n_steps)
+    return write_page_of(path, takes, title, note, origin)
+
+
+def write_page_of(
+    path: Path, takes: Takes, title: str = "", note: str = "", origin: dict | None = None
+) -> Path:
+    """Write a page that plays takes that are rendered already, as `Pads.sounds` are."""
+    about = " ".join(filter(None, (_made_by(takes, origin or {}), note)))
+    script = PADS_JS.read_text(encoding="utf-8") + START
+    page = PAGE.format(
+        policy=_policy(script),
+        title=html.escape(printable(title or "Pads")),
+        about=html.escape(printable(about)),
+        sounds=json.dumps(takes.for_browser()).replace("<", "\\u003c"),  # nothing ends the script
+        script=script,
+    )
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, page.encode())
+    return path
+
+
+def _made_by(takes: Takes, origin: dict) -> str:
+    """A sentence that says what made the sounds."""
+    n, step = len(takes.names), origin.get("step")
+    names = ", ".join(takes.names[:12]) + (f" and {n - 12} more" if n > 12 else "")
+    learned = (
+        f" after {step:,} steps of training".replace(",", " ") if isinstance(step, int) else ""
+    )
+    kinds = "one class" if n == 1 else f"{n} classes"
+    return f"A neural network made these sounds{learned}. {kinds.capitalize()}: {names}."
+
+
+def _policy(script: str) -> str:
+    """A Content Security Policy: this script may run, and nothing may use the network."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'"
