@@ -113,7 +113,7 @@ def test_takes_are_seen_and_heard_before_they_are_kept(person, recorded, tmp_pat
     record_takes(tmp_path, " dog ")
     kept = sorted(tmp_path.glob("*/*.wav"))
     assert kept == [tmp_path / "dog" / f"take-000{number}.wav" for number in (1, 2)]
-    assert [type(one).__name__ for one in shown] == 3 * ["Figure", "Audio"]
+    assert [type(one).__name__ for one in shown] == 3 * ["Figure", "HTML"]
     told = capsys.readouterr().out
     assert f"kept: {kept[0]}" in told and "the take holds nothing but silence" in told
     waveform, rate = soundfile.read(kept[0])

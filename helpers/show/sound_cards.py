@@ -1,0 +1,181 @@
+"""Sound cards: sounds as a grid of pictures, each with name, length and level; a click plays it.
+
+A grid is one piece of HTML. Where a viewer takes styles and handlers away, as GitHub and JupyterLab
+do with a notebook that is not trusted, names and pictures remain, and the players that it allows.
+"""
+
+import base64
+import html
+import io
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from IPython.display import HTML
+from PIL import Image
+
+from helpers.config import ConfigError
+from helpers.labels import choose_evenly
+from helpers.show.plots import printable
+from helpers.sound.audio_files import ONE_STEP, write_wav
+from helpers.sound.web_audio import WebAudio, encode_for_page
+
+HERE = Path(__file__)
+SCRIPT = HERE.with_suffix(".js").read_text(encoding="utf-8")
+STYLE = HERE.with_suffix(".css").read_text(encoding="utf-8")
+ON_CLICK = html.escape(f"{SCRIPT}\npressCard(event.target);")
+# the classic notebook and JupyterLab have meanings of their own for a key on a card
+ON_KEY = html.escape('if (event.key === "Enter" || event.key === " ") event.stopPropagation();')
+MOST_BYTES = 228_000  # of the sounds in a grid: with pictures and as text some 400 kB at most
+MOST_COLUMNS, ROWS, COLOURS = 112, 48, 16  # of a picture
+SHOWN_SIZE = 'width="168" height="72"'  # where a viewer takes the style away
+SHOWN_RANGE_DB = 60  # below a picture's loudest point
+WINDOW_S = 0.032
+MEL_CORNER_HZ = 700  # below it the mel scale is nearly linear, above it logarithmic
+
+
+def sound_cards(
+    waveforms: Sequence, sample_rate: int, names: Sequence[str] = (), caption: str = "", most=24
+) -> HTML:
+    """A grid of cards for waveforms (n,) of any lengths, played at their own level.
+
+    names: up to as many; a sound without one gets its number. Of more than `most`, as many are
+    shown, chosen evenly, and the caption says so. A sound that would clip is made quieter, and
+    samples that are not numbers become silence. Each picture has a colour range of its own. Raises
+    ConfigError for other shapes than (n,).
+
+    >>> sound_cards(sounds.trimmed(), sounds.sample_rate, ["kick", "snare"], "one of each class")
+    """
+    shown = choose_evenly(len(waveforms), most).tolist()
+    sounds = [_as_samples(waveforms[index], index) for index in shown]
+    files = encode_for_page([_playable(one) for one in sounds], sample_rate, MOST_BYTES)
+    titles = [names[index] if index < len(names) else f"sound {index + 1}" for index in shown]
+    cards = "".join(
+        _card(*of_one, sample_rate) for of_one in zip(titles, sounds, files, strict=True)
+    )
+    words = _caption(caption, files, len(waveforms))
+    return HTML(
+        f'<div class="sound-cards" data-lm-suppress-shortcuts="true" onclick="{ON_CLICK}" '
+        f'onkeydown="{ON_KEY}"><style>{STYLE}</style>{words}'
+        f'<ul class="cards" role="list">{cards}</ul></div>'
+    )
+
+
+def save_and_play(wav, sample_rate: int, filename: str | Path) -> HTML:
+    """Write a waveform (n,) as a 16-bit WAV file and return its card.
+
+    >>> card_in_notebook = save_and_play(waveform, 22050, "sounds/rain.wav")
+    """
+    path = write_wav(Path(filename), _as_samples(wav), sample_rate)
+    return sound_cards([wav], sample_rate, [path.stem])
+
+
+def _as_samples(waveform, index: int = 0) -> np.ndarray:
+    """A waveform (n,) as float32 in the main memory."""
+    if isinstance(waveform, torch.Tensor):
+        waveform = waveform.detach().cpu()
+    samples = np.asarray(waveform, dtype=np.float32)
+    if samples.ndim != 1:
+        raise ConfigError(
+            f"sound {index + 1} has the shape {samples.shape}, but must be (n,), one channel: give "
+            "a list of such waveforms, also for a single one"
+        )
+    return samples
+
+
+def _playable(samples: np.ndarray) -> np.ndarray:
+    """Finite samples (n,) of at least one, within full scale; zeros if 16 bits hold no more."""
+    finite = np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
+    peak = _peak(finite)
+    if _is_silent(peak):
+        return np.zeros(max(1, len(finite)), np.float32)
+    return finite / max(1.0, peak)
+
+
+def _card(name: str, samples: np.ndarray, file: WebAudio, sample_rate: int) -> str:
+    """The list item of one sound."""
+    title, words = _escape(name), _in_words(samples, sample_rate)
+    picture = base64.b64encode(_picture(_playable(samples), sample_rate)).decode()
+    return (
+        f'<li><button type="button" aria-pressed="false" aria-label="Play {title}, {words}" '
+        f'title="{title}"><span class="picture"><img src="data:image/png;base64,{picture}" '
+        f'{SHOWN_SIZE} alt="spectrogram of {title}, {words}"><i></i></span> '
+        f'<b dir="auto">{title}</b> <small>{words}</small></button>'
+        f'<audio controls preload="none" src="{file.address}"></audio></li>'
+    )
+
+
+def _in_words(samples: np.ndarray, sample_rate: int) -> str:
+    """Length and level of a sound (n,), and what is odd about it."""
+    finite = np.isfinite(samples)
+    peak = _peak(samples[finite])
+    words = [f"{1000 * len(samples) / sample_rate:.0f} ms"]
+    words += ["silent"] if _is_silent(peak) else [f"peak {20 * math.log10(peak):.1f} dB"]
+    words += ["played quieter"] if peak > 1 else []
+    words += [] if finite.all() else [f"{np.sum(~finite)} samples are not numbers"]
+    return ", ".join(words)
+
+
+def _caption(caption: str, files: list[WebAudio], n_sounds: int) -> str:
+    """The paragraph above the cards; empty if there is nothing to say."""
+    words = [caption] if caption else []
+    words += [f"({len(files)} of {n_sounds})"] if len(files) < n_sounds else []
+    words += [] if files else ["(no sounds)"]
+    if not all(file.is_lossless for file in files):
+        words.append("(played from MP3, which loses some of the highest tones)")
+    return f'<p class="caption">{_escape(" ".join(words))}</p>' if words else ""
+
+
+def _picture(samples: np.ndarray, sample_rate: int) -> bytes:
+    """A small mel spectrogram of samples (n,) as a PNG; silence is black."""
+    hop = max(1, math.ceil(len(samples) / MOST_COLUMNS))
+    n_fft = 2 ** math.ceil(math.log2(max(WINDOW_S * sample_rate, hop)))
+    window = torch.hann_window(n_fft)
+    options = {"hop_length": hop, "window": window, "pad_mode": "constant", "return_complex": True}
+    spectrum = torch.stft(torch.from_numpy(samples), n_fft, **options).abs().square()
+    power = (_bands(n_fft, sample_rate) @ spectrum).numpy()  # (ROWS, n_columns)
+    top = max(power.max(), ONE_STEP**2)
+    decibels = 10 * np.log10(np.maximum(power / top, 1e-12))
+    share = np.clip(1 + decibels / SHOWN_RANGE_DB, 0, 1)
+    image = Image.fromarray(np.rint((COLOURS - 1) * share[::-1]).astype(np.uint8))
+    image.putpalette(_palette())
+    file = io.BytesIO()
+    image.save(file, "PNG", bits=4, optimize=True)
+    return file.getvalue()
+
+
+@lru_cache(maxsize=8)
+def _bands(n_fft: int, sample_rate: int) -> torch.Tensor:
+    """Weights (ROWS, n_freqs) of the mean power in bands that are equally wide in mel.
+
+    A band narrower than a bin takes its share of that bin, so that none is empty.
+    """
+    highest = math.log1p(sample_rate / 2 / MEL_CORNER_HZ)
+    edges_hz = MEL_CORNER_HZ * np.expm1(np.linspace(0, highest, ROWS + 1))
+    edges = edges_hz / sample_rate * n_fft  # in bins
+    bins = np.arange(n_fft // 2 + 1)[:, None]
+    below = np.clip(edges - bins + 0.5, 0, 1)  # (n_freqs, ROWS + 1), the part of a bin
+    weights = np.diff(below, axis=1) / np.diff(edges)
+    return torch.from_numpy(weights.T.astype(np.float32))
+
+
+@lru_cache(maxsize=1)
+def _palette() -> bytes:
+    colours = matplotlib.colormaps["magma"](np.linspace(0, 1, COLOURS), bytes=True)
+    return colours[:, :3].tobytes()
+
+
+def _is_silent(peak: float) -> bool:
+    return peak < ONE_STEP / 2  # rounded to 0 in 16 bits
+
+
+def _peak(samples: np.ndarray) -> float:
+    return float(np.abs(samples).max(initial=0.0))
+
+
+def _escape(text: str) -> str:
+    return html.escape(printable(str(text)))
