@@ -48,7 +48,7 @@ def sound_cards(
     samples that are not numbers become silence. Each picture has a colour range of its own. Raises
     ConfigError for other shapes than (n,).
 
-    >>> sound_cards(sounds.trimmed(), sounds.sample_rate, ["kick", "snare"], "one of each class")
+    >>> cards = sound_cards(waveforms, audio.sample_rate, ["kick", "snare"], "one of each class")
     """
     shown = choose_evenly(len(waveforms), most).tolist()
     sounds = [_as_samples(waveforms[index], index) for index in shown]
