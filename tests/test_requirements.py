@@ -21,7 +21,7 @@ from helpers.run.settings import NOTEBOOKS
 FOR_TESTS_AND_HEADLESS_RUNS = {"papermill", "nbval", "nbstripout", "hypothesis", "torchmetrics"}
 SAME_AS_ON_COLAB = ("torch", "torchaudio", "numpy", "matplotlib", "soundfile", "pooch")
 FRONT_END = {"notebook", "widgetsnbextension"}  # Colab has a page of its own
-IMPORTED_AS = {"IPython": "ipython", "PIL": "pillow"}
+IMPORTED_AS = {"IPython": "ipython"}
 
 
 def pinned(path) -> dict[str, str]:

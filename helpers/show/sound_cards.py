@@ -6,21 +6,18 @@ do with a notebook that is not trusted, names and pictures remain, and the playe
 
 import base64
 import html
-import io
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import torch
 from IPython.display import HTML
-from PIL import Image
 
 from helpers.config import ConfigError
 from helpers.labels import choose_evenly
 from helpers.show.plots import printable
+from helpers.show.thumbnail import thumbnail
 from helpers.sound.audio_files import ONE_STEP, write_wav
 from helpers.sound.web_audio import WebAudio, encode_for_page
 
@@ -31,11 +28,7 @@ ON_CLICK = html.escape(f"{SCRIPT}\npressCard(event.target);")
 # the classic notebook and JupyterLab have meanings of their own for a key on a card
 ON_KEY = html.escape('if (event.key === "Enter" || event.key === " ") event.stopPropagation();')
 MOST_BYTES = 228_000  # of the sounds in a grid: with pictures and as text some 400 kB at most
-MOST_COLUMNS, ROWS, COLOURS = 112, 48, 16  # of a picture
 SHOWN_SIZE = 'width="168" height="72"'  # where a viewer takes the style away
-SHOWN_RANGE_DB = 60  # below a picture's loudest point
-WINDOW_S = 0.032
-MEL_CORNER_HZ = 700  # below it the mel scale is nearly linear, above it logarithmic
 
 
 def sound_cards(
@@ -99,7 +92,7 @@ def _playable(samples: np.ndarray) -> np.ndarray:
 def _card(name: str, samples: np.ndarray, file: WebAudio, sample_rate: int) -> str:
     """The list item of one sound."""
     title, words = _escape(name), _in_words(samples, sample_rate)
-    picture = base64.b64encode(_picture(_playable(samples), sample_rate)).decode()
+    picture = base64.b64encode(thumbnail(_playable(samples), sample_rate)).decode()
     return (
         f'<li><button type="button" aria-pressed="false" aria-label="Play {title}, {words}" '
         f'title="{title}"><span class="picture"><img src="data:image/png;base64,{picture}" '
@@ -128,45 +121,6 @@ def _caption(caption: str, files: list[WebAudio], n_sounds: int) -> str:
     if not all(file.is_lossless for file in files):
         words.append("(played from MP3, which loses some of the highest tones)")
     return f'<p class="caption">{_escape(" ".join(words))}</p>' if words else ""
-
-
-def _picture(samples: np.ndarray, sample_rate: int) -> bytes:
-    """A small mel spectrogram of samples (n,) as a PNG; silence is black."""
-    hop = max(1, math.ceil(len(samples) / MOST_COLUMNS))
-    n_fft = 2 ** math.ceil(math.log2(max(WINDOW_S * sample_rate, hop)))
-    window = torch.hann_window(n_fft)
-    options = {"hop_length": hop, "window": window, "pad_mode": "constant", "return_complex": True}
-    spectrum = torch.stft(torch.from_numpy(samples), n_fft, **options).abs().square()
-    power = (_bands(n_fft, sample_rate) @ spectrum).numpy()  # (ROWS, n_columns)
-    top = max(power.max(), ONE_STEP**2)
-    decibels = 10 * np.log10(np.maximum(power / top, 1e-12))
-    share = np.clip(1 + decibels / SHOWN_RANGE_DB, 0, 1)
-    image = Image.fromarray(np.rint((COLOURS - 1) * share[::-1]).astype(np.uint8))
-    image.putpalette(_palette())
-    file = io.BytesIO()
-    image.save(file, "PNG", bits=4, optimize=True)
-    return file.getvalue()
-
-
-@lru_cache(maxsize=8)
-def _bands(n_fft: int, sample_rate: int) -> torch.Tensor:
-    """Weights (ROWS, n_freqs) of the mean power in bands that are equally wide in mel.
-
-    A band narrower than a bin takes its share of that bin, so that none is empty.
-    """
-    highest = math.log1p(sample_rate / 2 / MEL_CORNER_HZ)
-    edges_hz = MEL_CORNER_HZ * np.expm1(np.linspace(0, highest, ROWS + 1))
-    edges = edges_hz / sample_rate * n_fft  # in bins
-    bins = np.arange(n_fft // 2 + 1)[:, None]
-    below = np.clip(edges - bins + 0.5, 0, 1)  # (n_freqs, ROWS + 1), the part of a bin
-    weights = np.diff(below, axis=1) / np.diff(edges)
-    return torch.from_numpy(weights.T.astype(np.float32))
-
-
-@lru_cache(maxsize=1)
-def _palette() -> bytes:
-    colours = matplotlib.colormaps["magma"](np.linspace(0, 1, COLOURS), bytes=True)
-    return colours[:, :3].tobytes()
 
 
 def _is_silent(peak: float) -> bool:
