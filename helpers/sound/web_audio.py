@@ -1,4 +1,7 @@
-"""Waveforms as files so small that a web page can hold many, in formats that all browsers play."""
+"""Waveforms as files so small that a web page can hold many, in formats that all browsers play.
+
+FLAC and MP3 are such; Ogg with Vorbis or Opus is played by Safari only since version 18.4.
+"""
 
 import base64
 import io

@@ -202,6 +202,15 @@ def test_a_click_plays_with_a_line_and_a_second_one_stops(show):
 
 
 @needs_chromium
+def test_nothing_moves_where_the_reader_wants_no_motion(show):
+    page = show(sound_cards([tone(seconds=60)], RATE).data, reduced_motion="reduce")
+    page.locator("button").click()
+    wait_until_heard(page)
+    expect(page.locator(PLAYING)).to_have_count(1)
+    assert not page.locator("button i").is_visible()
+
+
+@needs_chromium
 def test_at_its_end_a_sound_stops_and_can_be_played_again(show):
     page = show(sound_cards([tone(seconds=0.05)], RATE).data)
     for _ in range(2):
