@@ -1,7 +1,7 @@
-"""How long it takes until the first player is shown by a notebook in a clone without a run.
+"""How long it takes until the first sound is shown by a notebook in a clone without a run.
 
-A fresh kernel executes the cells of the notebook, with its defaults, up to that player. Fetching
-the project is not part of it, and neither is the start of a machine.
+A fresh kernel executes the cells of the notebook, with its defaults, up to the first card that
+plays one. Fetching the project is not part of it, and neither is the start of a machine.
 """
 
 import argparse
@@ -39,7 +39,7 @@ def copy_project(target: Path) -> None:
 
 
 def measure(project: Path, notebook: str) -> str:
-    """The seconds from a kernel's start to its first player, in a sentence."""
+    """The seconds from a kernel's start to its first sound, in a sentence."""
     path = project / "notebooks" / f"{notebook}.ipynb"
     cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
     begun, shown = time.monotonic(), []
@@ -55,11 +55,11 @@ def measure(project: Path, notebook: str) -> str:
             if reply["status"] != "ok":
                 raise RuntimeError(f"cell {number} of {notebook} failed: {reply['evalue']}")
             if shown:
-                return f"{notebook}: {shown[0]:.1f} s to the first player, in cell {number}"
+                return f"{notebook}: {shown[0]:.1f} s to the first sound, in cell {number}"
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
-    return f"{notebook} shows no player"
+    return f"{notebook} shows no sound"
 
 
 if __name__ == "__main__":

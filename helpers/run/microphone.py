@@ -17,8 +17,8 @@ from helpers.data.cut_clips import window_levels_db
 from helpers.run import colab
 from helpers.run.colab import RunError
 from helpers.run.own_sounds import check_class, is_asked, keep_take
-from helpers.show.audio_player import player
 from helpers.show.plots import printable, waveform_and_mel
+from helpers.show.sound_cards import sound_cards
 from helpers.sound import ffmpeg
 from helpers.sound.audio_files import (
     AudioError,
@@ -109,7 +109,7 @@ def trim_take(waveform: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def _show(waveform: np.ndarray, sample_rate: int, title: str) -> None:
-    """Show a take (n,) as a picture with a player."""
+    """Show a take (n,) as a picture with a sound card."""
     audio = PRESETS["short"]
     heard = resample(waveform, sample_rate, audio.sample_rate)
     n_frames = 16 * math.ceil((1 + len(heard) / audio.hop_length) / 16)
@@ -117,7 +117,7 @@ def _show(waveform: np.ndarray, sample_rate: int, title: str) -> None:
     heard = fit_length(heard, audio.clip_samples)
     log_mel = MelExtractor(audio)(torch.from_numpy(heard)[None])[0]  # (n_mels, n_frames)
     display(waveform_and_mel(heard, log_mel, audio, title))
-    display(player(waveform, sample_rate))
+    display(sound_cards([waveform], sample_rate, [title]))
 
 
 def _record() -> str:

@@ -46,7 +46,7 @@ function render({ model, el }) {
 }
 
 const CANNOT_DECODE =
-  "This browser cannot read some of the sounds. Firefox, Chrome and Safari from 18.4 on can.";
+  "This browser cannot read some of the sounds. Try Firefox, Chrome or Safari.";
 
 // What the parts share: which take of each class is next, which are kept or rejected.
 class Kit {

@@ -15,29 +15,28 @@ from matplotlib.figure import Figure
 from helpers.config import AudioConfig
 from helpers.gan.generate import NO_TRUNCATION, draw_latents, generate_sounds
 from helpers.gan.generator_file import SoundGenerator
-from helpers.show.audio_player import player
 from helpers.show.plots import png_bytes, printable, spectrogram_grid
+from helpers.show.sound_cards import sound_cards
 from helpers.sound.inversion import MelInverter
 from helpers.sound.mel import MelExtractor
 
 
 class SoundView(widgets.VBox):
-    """A picture above a player, or a sentence that says why there are none; empty at first."""
+    """A picture above a sound card, or a sentence that says why there are none; empty at first."""
 
     def __init__(self):
         super().__init__()
         own_size = widgets.Layout(max_width="100%", align_self="flex-start")
         self.picture = widgets.Image(format="png", layout=own_size)
-        self.sound = widgets.Audio(format="wav", autoplay=False, loop=False)
-        self.sentence = widgets.HTML()
+        self.card, self.sentence = widgets.HTML(), widgets.HTML()
 
-    def show(self, figure: Figure, waveform: np.ndarray, sample_rate: int) -> None:
+    def show(self, figure: Figure, waveform: np.ndarray, sample_rate: int, name: str) -> None:
         """Draw a figure, and offer a waveform (n,) to play at its own level."""
         self.picture.value = png_bytes(figure)
-        self.sound.value = player(waveform, sample_rate).data
-        self.children = (self.picture, self.sound)
+        self.card.value = sound_cards([waveform], sample_rate, [name]).data
+        self.children = (self.picture, self.card)
 
-    def show_what(self, make: Callable[[], tuple[Figure, np.ndarray, int]]) -> bool:
+    def show_what(self, make: Callable[[], tuple[Figure, np.ndarray, int, str]]) -> bool:
         """Show what make() returns; True if it raised nothing.
 
         Its error is said in the panel: no page shows what the handler of a button raises.
@@ -67,13 +66,13 @@ def sound_panel(
     )
     button, view = widgets.Button(description="Generate", icon="play"), SoundView()
 
-    def generate() -> tuple[Figure, np.ndarray, int]:
+    def generate() -> tuple[Figure, np.ndarray, int, str]:
         z = draw_latents(1, generator.model.z_dim, seed_choice.value, truncation_choice.value)
         label = class_choice.value
         sounds = generate_sounds(generator, z, torch.tensor([label]), inverter)
         title = f"{generator.classes[label]}, seed {seed_choice.value}"
         figure = spectrogram_grid(sounds.compressed, generator.audio, [title])
-        return figure, sounds.trimmed()[0], sounds.sample_rate
+        return figure, sounds.trimmed()[0], sounds.sample_rate, title
 
     def press(_) -> None:
         if view.show_what(generate):
@@ -88,10 +87,10 @@ def compare_panel(waveforms: dict[str, np.ndarray], audio: AudioConfig) -> widge
     """A button for each name of waveforms (clip_samples,): the chosen one is drawn and played."""
     choice, view = widgets.ToggleButtons(options=list(waveforms)), SoundView()
 
-    def draw() -> tuple[Figure, np.ndarray, int]:
-        waveform = waveforms[choice.value]
+    def draw() -> tuple[Figure, np.ndarray, int, str]:
+        name, waveform = choice.value, waveforms[choice.value]
         log_mel = MelExtractor(audio)(torch.from_numpy(waveform)[None])  # (1, n_mels, n_frames)
-        return spectrogram_grid(log_mel, audio, [choice.value]), waveform, audio.sample_rate
+        return spectrogram_grid(log_mel, audio, [name]), waveform, audio.sample_rate, name
 
     choice.observe(lambda _: view.show_what(draw), names="value")
     view.show(*draw())

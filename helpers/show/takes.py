@@ -3,7 +3,6 @@
 A take is one sound of a class. Take k comes from the latent of seed + k, whatever the class.
 """
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,11 +16,11 @@ from helpers.gan.generate import NO_TRUNCATION, draw_latents, generate_in_parts,
 from helpers.gan.generator_file import SoundGenerator
 from helpers.labels import choose_evenly
 from helpers.show.plots import printable
-from helpers.sound.compressed_audio import encode
 from helpers.sound.inversion import MelInverter
+from helpers.sound.web_audio import encode_for_page, playable
 
 MOST_CLASSES, FEWEST_TAKES = 48, 2
-MOST_SOUNDS, MOST_SECONDS = 256, 240  # of all classes together; as Opus these have 2.8 MB
+MOST_SOUNDS, MOST_SECONDS = 256, 240  # of all classes together; as MP3 these fit MOST_BYTES
 MOST_BYTES = 2_850_000  # encoded; base64 makes four of three
 LEAST_STEPS = 4  # of a morph
 
@@ -51,14 +50,12 @@ class Takes:
     @cached_property
     def encoded(self) -> tuple[Encoded, Encoded, bool]:
         """The takes and the steps in base64, and whether they are lossless, as small ones are."""
-        for lossless in (True, False):
-            takes, steps = (
-                [[encode(one, self.sample_rate, lossless)[0] for one in own] for own in sounds]
-                for sounds in (self.waveforms, self.between)
-            )
-            if sum(len(one) for own in takes + steps for one in own) <= MOST_BYTES:
-                break
-        return _base64(takes), _base64(steps), lossless
+        both = self.waveforms, self.between
+        sounds = [playable(one) for kind in both for own in kind for one in own]
+        files = encode_for_page(sounds, self.sample_rate, MOST_BYTES)
+        in_turn = iter(files)
+        takes, steps = ([[next(in_turn).base64 for _ in own] for own in kind] for kind in both)
+        return takes, steps, all(file.is_lossless for file in files)
 
     def for_browser(self) -> dict:
         """What pads.js shows and plays: values of the traits of `pads.Pads`."""
@@ -141,7 +138,3 @@ def _left_out(asked: Plan, plan: Plan) -> str:
         if here < wanted
     ]
     return f"To keep this small, it has {', '.join(fewer)}." if fewer else ""
-
-
-def _base64(sounds: Sequence[Sequence[bytes]]) -> Encoded:
-    return [[base64.b64encode(one).decode() for one in own] for own in sounds]

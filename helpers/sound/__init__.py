@@ -2,5 +2,5 @@
 
 Read in this order: `file_kinds`, `straight_file`, `ffmpeg`, `audio_files`, `mel`, `normalisation`;
 then, for the way back, `magnitudes` and `phase`, and `inversion`, which joins them; last
-`copy_error`: what is lost on the way, and `compressed_audio`: sounds for a browser.
+`copy_error`: what is lost on the way, and `web_audio`: sounds for a web page.
 """

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import socket
 import subprocess
 import sys
@@ -19,25 +18,15 @@ from pathlib import Path
 
 import papermill
 import pytest
+from browser import CHROMIUM, SWITCHES, needs_chromium
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 from test_notebooks import FOLDER, SMALL, execute
 
 from helpers.files import PROJECT
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-SWITCHES = [  # root needs the first; the others keep it quiet and on this machine
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
 PATIENCE_MS = 600_000  # for a page that never answers, not for a slow machine
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing")
+pytestmark = needs_chromium
 
 
 @dataclass(frozen=True)
@@ -158,15 +147,19 @@ def find_panel(page: Page, part: str) -> Locator:
 
 
 def shown_after(panel: Locator, button: str) -> tuple[list[int], list[int]]:
-    """The bytes of the picture and of the sound that a panel shows when a button was pressed."""
-    parts = panel.locator("img"), panel.locator("audio")
+    """The bytes of the picture and of the sound that a panel shows when a button was pressed.
+
+    The sound is played first, by a click on its card.
+    """
+    parts = panel.locator("img.widget-image"), panel.locator("audio")
     before = [part.get_attribute("src") if part.count() else "" for part in parts]
     panel.locator(button).click()
     for part, source in zip(parts, before, strict=True):
         expect(part).not_to_have_attribute("src", source)
     picture, sound = (part.element_handle() for part in parts)
     panel.page.wait_for_function("image => image.naturalWidth > 0", arg=picture)
-    panel.page.wait_for_function("audio => audio.duration > 0", arg=sound)
+    panel.locator(".sound-cards button").click()
+    panel.page.wait_for_function("audio => audio.currentTime > 0", arg=sound)
     assert picture.evaluate("image => image.width <= image.naturalWidth"), "blurred"
     read = "async part => Array.from(new Uint8Array(await (await fetch(part.src)).arrayBuffer()))"
     return picture.evaluate(read), sound.evaluate(read)

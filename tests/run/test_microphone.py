@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from browser import CHROMIUM, SWITCHES, needs_chromium
 from playwright.sync_api import sync_playwright
-from test_in_browser import CHROMIUM, SWITCHES
 
 from helpers.config import ConfigError
 from helpers.run import microphone
@@ -20,7 +20,6 @@ from helpers.sound.audio_files import AudioError
 RATE = 16_000
 CODECS = {"webm": "libopus", "mp4": "aac"}  # of Chrome and Firefox, and of Safari
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is missing")
-needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing")
 
 
 def in_a_room(sound: np.ndarray, noise: float = 0.001) -> np.ndarray:
@@ -113,7 +112,7 @@ def test_takes_are_seen_and_heard_before_they_are_kept(person, recorded, tmp_pat
     record_takes(tmp_path, " dog ")
     kept = sorted(tmp_path.glob("*/*.wav"))
     assert kept == [tmp_path / "dog" / f"take-000{number}.wav" for number in (1, 2)]
-    assert [type(one).__name__ for one in shown] == 3 * ["Figure", "Audio"]
+    assert [type(one).__name__ for one in shown] == 3 * ["Figure", "HTML"]
     told = capsys.readouterr().out
     assert f"kept: {kept[0]}" in told and "the take holds nothing but silence" in told
     waveform, rate = soundfile.read(kept[0])
@@ -183,7 +182,7 @@ def page(browser, person):
     page.close()
 
 
-@needs_browser
+@needs_chromium
 @needs_ffmpeg
 def test_a_real_browser_records_what_its_microphone_hears(page, tmp_path):
     page.evaluate(PERSON, ["Record", "Stop", "Keep", "Finish"])
@@ -194,7 +193,7 @@ def test_a_real_browser_records_what_its_microphone_hears(page, tmp_path):
     assert page.locator("button").count() == 0, "what was asked is gone"
 
 
-@needs_browser
+@needs_chromium
 def test_a_real_browser_that_refuses_its_microphone_is_told(page, tmp_path):
     page.evaluate(PERSON, ["Record"])
     with pytest.raises(RunError, match="does not allow the microphone"):

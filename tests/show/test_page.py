@@ -2,12 +2,12 @@
 
 import base64
 import io
-import shutil
 import zipfile
 
 import numpy as np
 import pytest
 import soundfile
+from browser import CHROMIUM, SWITCHES, needs_chromium
 from playwright.sync_api import Page, expect, sync_playwright
 
 from helpers.gan.generate import make_inverter
@@ -17,9 +17,6 @@ from helpers.show.page import write_page, write_page_of
 from helpers.show.plots import printable
 from helpers.show.takes import Takes
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-SWITCHES = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-SWITCHES += ["--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND"]
 RATE = 8_000
 ODD = ("</script><img src=x>", "<!--<script>", "\"'&amp;\\", "\udcff", "שלום", "🥁" * 30, "x" * 200)
 LISTEN = """() => {
@@ -45,7 +42,7 @@ LISTEN = """() => {
   };
 }"""
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing")
+pytestmark = needs_chromium
 
 
 def tone(ms: int) -> np.ndarray:
