@@ -26,7 +26,7 @@ def test_the_button_downloads_the_file(file):
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         page = browser.new_page()
         page.set_content(offer_download(file).data)
-        button = page.get_by_text("Download")
+        button = page.get_by_role("link")
         assert button.inner_text() == f"Download {NAME} (1 MiB)"
         assert str(file) in page.inner_text("body")
         with page.expect_download() as started:
