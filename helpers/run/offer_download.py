@@ -11,7 +11,11 @@ from helpers.run.colab import can_ask, download_file
 from helpers.show.plots import printable
 
 MOST_BYTES_IN_PAGE = 8 * 2**20  # the notebook keeps what its pages hold
-BUTTON = "display:inline-block;padding:.4em 1em;border:1px solid;border-radius:.4em;color:inherit"
+BUTTON = (
+    "display:inline-block; padding:.4em 1em; border:1px solid; border-radius:.4em; "
+    "color:inherit; text-decoration:none"
+)
+WRAPPED = "overflow-wrap:anywhere"  # a path has no blanks to break a line at
 
 
 def offer_download(path: str | Path) -> HTML:
@@ -29,11 +33,15 @@ def offer_download(path: str | Path) -> HTML:
     size = in_mebibytes(n_bytes) if n_bytes >= 2**20 else f"{n_bytes / 1024:,.0f} KiB"
     if can_ask():
         download_file(path)
-        return HTML(f"<p>{name} ({size}) goes to your downloads. It is also {place}.</p>")
+        return HTML(
+            f"<p style='{WRAPPED}'>{name} ({size}) goes to your downloads. It is also {place}.</p>"
+        )
     if n_bytes > MOST_BYTES_IN_PAGE:
         how = "Find it in the file browser of Jupyter, and choose Download from its menu."
-        return HTML(f"<p>{name} ({size}) is <code>{place}</code>. {how}</p>")
+        return HTML(f"<p style='{WRAPPED}'>{name} ({size}) is <code>{place}</code>. {how}</p>")
     content = base64.b64encode(path.read_bytes()).decode()
     link = f'download="{name}" href="data:application/octet-stream;base64,{content}"'
     words = f"Download {name} ({size})"
-    return HTML(f'<p><a {link} style="{BUTTON}">{words}</a></p><p>It is also {place}.</p>')
+    return HTML(
+        f'<p><a {link} style="{BUTTON}">{words}</a></p><p style="{WRAPPED}">It is also {place}.</p>'
+    )

@@ -75,7 +75,7 @@ def add_loop(wav: bytes, sample_rate: int, loop: Loop) -> bytes:
     values = (0, 0, round(1e9 / sample_rate), UNITY_KEY, 0, 0, 0, 1, 0)
     forward_for_ever = (0, 0, *loop, 0, 0)
     chunk = struct.pack("<4sI9I6I", b"smpl", 60, *values, *forward_for_ever)
-    chunks = wav[8:] + bytes(len(wav) % 2) + chunk  # each chunk starts at an even byte
+    chunks = wav[8:] + chunk  # at an even byte, as it must be: soundfile pads the samples
     return struct.pack("<4sI", b"RIFF", len(chunks)) + chunks
 
 

@@ -30,6 +30,7 @@ SUSTAINED = {
     "chord": tone(220, 0.2) + tone(277.2, 0.2) + tone(331.7, 0.1),
     "many harmonics": sum(tone(110.3 * k, 0.1 / k) for k in range(1, 30)),
     "vibrato": 0.3 * np.sin(2 * np.pi * 330 * TIME + 3 * np.sin(2 * np.pi * 5 * TIME)),
+    "glide": 0.3 * np.sin(2 * np.pi * (300 * TIME + 15 * TIME**2)),  # no two parts are alike
     "noise": NOISE,
     "short noise": NOISE[: RATE // 2],
 }
