@@ -18,6 +18,12 @@ from helpers.sound.handed_out import hand_out
 
 RATE = 16_000
 TIME = np.arange(RATE) / RATE
+# what the reference of DecentSampler's format has of each element
+DOCUMENTED = {
+    "group": {"name", "ampVelTrack", "seqMode", "seqLength"},
+    "sample": {"path", "rootNote", "loNote", "hiNote", "seqPosition", "loopEnabled", "loopStart"}
+    | {"loopEnd", "ampEnvEnabled", "release"},
+}
 ODD_NAMES = (
     *("Dog", "dog", "CON", "a/b:c*?", "dots. .", "e=f $g #h", "..", "x" * 300, "ü" * 200),
     *(
@@ -93,6 +99,8 @@ def samples_of(dspreset: bytes) -> list[dict[str, str]]:
     root = ET.fromstring(dspreset)
     assert root.tag == "DecentSampler" and [child.tag for child in root] == ["groups"]
     groups = root.findall("groups/group")
+    for kind, names in DOCUMENTED.items():
+        assert all(set(element.attrib) <= names for element in root.iter(kind))
     return [group.attrib | sample.attrib for group in groups for sample in group.findall("sample")]
 
 
@@ -298,13 +306,19 @@ def test_what_makes_no_pack_is_said(tmp_path, takes, settings, words):
 
 @pytest.fixture
 def sampler():
-    """A function: sfizz, a public player of SFZ, with an instrument of a pack."""
+    """A function: sfizz, a public player of SFZ, with an instrument of a pack.
+
+    It is told to load whole files: what it loads while it plays can come too late in a test, which
+    plays faster than time.
+    """
     pysfizz = pytest.importorskip("pysfizz", reason="sfizz is missing: pip install pysfizz")
 
     def load(pack: zipfile.ZipFile, folder):
         pack.extractall(folder)
         synth = pysfizz.Synth(sample_rate=RATE, block_size=256)
-        assert synth.load_sfz_file(folder / "pack.sfz", quiet=False)
+        whole = f"<control> hint_ram_based=1\n{pack.read('pack.sfz').decode()}"
+        (folder / "whole.sfz").write_text(whole, encoding="utf-8")
+        assert synth.load_sfz_file(folder / "whole.sfz", quiet=False)
         return synth
 
     return load
