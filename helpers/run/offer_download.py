@@ -25,7 +25,8 @@ def offer_download(path: str | Path) -> HTML:
     folder that Jupyter serves. Of a larger file the page says where it is. Raises OSError if it
     cannot be read, RunError if Colab's download fails.
 
-    >>> offer_download(write_sample_pack("dogs.zip", takes, 22_050))
+    >>> from helpers.show.sample_pack import write_sample_pack
+    >>> button = offer_download(write_sample_pack("dogs.zip", {"dog": waveforms}, 22_050))
     """
     path = Path(path).resolve()
     n_bytes = path.stat().st_size

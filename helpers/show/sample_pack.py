@@ -76,7 +76,7 @@ def write_sample_pack(
     noise of made sounds, while dither would go on where a sound has ended.
     Raises ConfigError for settings out of range and for a waveform that is none.
 
-    >>> write_sample_pack("dogs.zip", {"dog": waveforms}, 22_050, target_rate=44_100)
+    >>> path = write_sample_pack("dogs.zip", {"dog": waveforms}, 22_050, target_rate=44_100)
     """
     path, rate = Path(path), target_rate or sample_rate
     _check(sample_rate, rate, bits, level)
