@@ -61,6 +61,25 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to write it in parts; at the end it gets its name, as in `write_atomically`.
+
+    Whatever is raised before that end leaves the old file, and nothing of the new one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.partial")
+    try:
+        with open(partial, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
 def one_at_a_time(path: Path) -> Iterator[None]:
     """Let one process at a time make what is at `path`; the others wait until that one has ended.
 

@@ -64,6 +64,19 @@ def upload_files() -> dict[str, bytes]:
     return {Path(name).name: content for name, content in uploaded.items()}
 
 
+def download_file(path: Path) -> None:
+    """Send a file to the person's computer, as a download of their browser.
+
+    Raises RunError where that fails.
+    """
+    from google.colab import files
+
+    try:
+        files.download(str(path))
+    except Exception as error:  # google.colab raises whatever its frontend says
+        raise RunError(f"the download failed ({error}): run this cell again") from error
+
+
 def run_in_browser(script: str):
     """Run an expression of JavaScript in the notebook's page; returns its value, awaited.
 

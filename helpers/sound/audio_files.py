@@ -176,18 +176,24 @@ def write_wav(path: Path, waveform, sample_rate: int, bits: int = 16) -> Path:
 
     Raises OSError, and leaves no half of a file, if it cannot be written.
     """
-    samples = np.nan_to_num(np.asarray(waveform, dtype=np.float32))
-    samples = samples / max(1.0, float(np.abs(samples).max(initial=0.0)))
-    content = io.BytesIO()  # soundfile itself raises nothing where the disk is full
-    soundfile.write(content, samples, sample_rate, subtype=f"PCM_{bits}", format="WAV")
+    content = wav_bytes(waveform, sample_rate, bits)
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        path.write_bytes(content.getvalue())
+        path.write_bytes(content)
     except OSError as error:
         with contextlib.suppress(OSError):
             path.unlink()
         raise OSError(error.errno, error.strerror, str(path)) from error
     return path
+
+
+def wav_bytes(waveform, sample_rate: int, bits: int = 16) -> bytes:
+    """A waveform (n_samples,) as the content of a WAV file, as `write_wav` writes it."""
+    samples = np.nan_to_num(np.asarray(waveform, dtype=np.float32))
+    samples = samples / max(1.0, float(np.abs(samples).max(initial=0.0)))
+    content = io.BytesIO()  # soundfile itself raises nothing where the disk is full
+    soundfile.write(content, samples, sample_rate, subtype=f"PCM_{bits}", format="WAV")
+    return content.getvalue()
 
 
 def level_db(waveform: np.ndarray) -> float:

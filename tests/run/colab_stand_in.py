@@ -18,6 +18,7 @@ def install(
     entry. Returns the list of the mounts asked for.
 
     The files that the person uploads are google.colab.files.chosen, contents by their names.
+    Those that are sent to the person are google.colab.files.downloaded, contents by their names.
     What the page makes of a script is google.colab.output.page(script).
     """
     calls, mounted, mount_point = [], [], folder / "drive"
@@ -37,6 +38,11 @@ def install(
             Path(target_dir, name).write_bytes(content)
         return dict(files.chosen)
 
+    def download(filename):
+        if not Path(filename).exists():
+            raise FileNotFoundError(f"Cannot find file: {filename}")
+        files.downloaded[Path(filename).name] = Path(filename).read_bytes()
+
     def eval_js(script, ignore_result=False, timeout_sec=None):
         return output.page(script)
 
@@ -46,6 +52,7 @@ def install(
     )
     drive.mount = mount
     files.upload, files.chosen = upload, {}
+    files.download, files.downloaded = download, {}
     output.eval_js, output.page = eval_js, lambda script: None
     package.drive, package.files, package.output = drive, files, output
     for module in (package, drive, files, output):
