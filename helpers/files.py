@@ -42,6 +42,8 @@ class RunFiles:
     sounds = property(lambda self: self.root / "sounds")
     pictures = property(lambda self: self.root / "pictures")
     notebooks = property(lambda self: self.root / "notebooks")
+    play_page = property(lambda self: self.root / "play.html")  # pads without Python
+    pack = property(lambda self: self.root / "pack.zip")  # for a sampler
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -75,13 +75,10 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     "01_data": {
         **COMMON,
         "data_source": Setting(str),
-        "own_class": Setting(str),
         "upload": Setting(bool),
         "record": Setting(bool),
+        "own_class": Setting(str),
         "preset": Setting(str, choices=("auto", *PRESETS)),
-        "recipe": Setting(str, choices=tuple(RECIPES)),
-        "size": Setting(str, choices=tuple(SIZES)),
-        **{name: Setting(int, high=most) for name, most in AUDIO_LIMITS.items()},  # 0: the preset's
         "labels": Setting(str),
         "slice_long": Setting(str, choices=SLICING),
         "lead_s": Setting(float, high=10),
@@ -90,6 +87,9 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "max_clips_per_class": Setting(int),
         "holdout": Setting(str),
         "kit_clips": Setting(int, low=8, high=100_000),
+        "recipe": Setting(str, choices=tuple(RECIPES)),
+        "size": Setting(str, choices=tuple(SIZES)),
+        **{name: Setting(int, high=most) for name, most in AUDIO_LIMITS.items()},  # 0: the preset's
         "inversion_steps": Setting(int, high=100_000),
         "seed": SEED,
     },
@@ -97,6 +97,7 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     "03_train": {
         **COMMON,
         "minutes": Setting(float, high=100_000),
+        "restart": Setting(bool),
         "epochs": Setting(int),
         "steps": Setting(int),
         "batch_size": Setting(int, SMALLEST_BATCH, LARGEST_BATCH, or_zero=True),  # 0: the recipe's
@@ -106,13 +107,17 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
         "sample_minutes": INTERVAL,
         "judge_steps": LEARNING_STEPS,
         "num_processes": Setting(int, low=1, high=1_024),
-        "restart": Setting(bool),
     },
     "04_listen": {
         **COMMON,
         "sounds_per_class": Setting(int, low=1, high=1_000),
         "truncation": Setting(float, low=0.05, high=3),
         "seed": SEED,
+        "own_sound": Setting(str),
+        "download": Setting(bool),
+        "pack_rate": Setting(int, low=4_000, high=192_000, or_zero=True),  # 0: the generator's
+        "pack_bits": Setting(int, low=16, high=24),
+        "pack_level": Setting(str, choices=LEVELS),
         "inversion": Setting(str, choices=METHODS),
         "griffin_lim_iterations": Setting(int, low=1, high=1_000),
         "trim_silence": Setting(bool),

@@ -3,6 +3,7 @@
 The only module that knows anywidget. What the browser does is in pads.js.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,9 +80,24 @@ def make_pads(
 
 def kept_takes(pads: Pads) -> list[KeptTake]:
     """What a person kept so far, by class."""
+    return _takes_of(pads, pads.kept)
+
+
+def takes_to_take_away(pads: Pads) -> list[KeptTake]:
+    """What a person kept; as long as nothing is kept, all takes that are not rejected."""
+    takes, rejected = pads.sounds.waveforms, pads.rejected
+    others = [
+        [take for take in range(len(own)) if take not in out]
+        for own, out in zip(takes, rejected, strict=True)
+    ]
+    return kept_takes(pads) or _takes_of(pads, others)
+
+
+def _takes_of(pads: Pads, numbers: Sequence[Sequence[int]]) -> list[KeptTake]:
+    """The takes of these numbers, of each class."""
     sounds = pads.sounds
     return [
-        KeptTake(sounds.labels[number], sounds.first_seed + take, sounds.waveforms[number][take])
-        for number, own in enumerate(pads.kept)
+        KeptTake(sounds.labels[place], sounds.first_seed + take, sounds.waveforms[place][take])
+        for place, own in enumerate(numbers)
         for take in own
     ]

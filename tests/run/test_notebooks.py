@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import re
 import shutil
 import subprocess
 import sys
@@ -61,7 +62,11 @@ class TestForm:
             values[statement.targets[0].id] = ast.literal_eval(statement.value)
         assert list(values) == list(NOTEBOOKS[name])
         read_settings(name, values)
-        assert all("# @param" in line for line in cell.source.splitlines())
+        assert cell.source.startswith("# @title Settings\n")
+        lines = [line for line in cell.source.splitlines()[1:] if "# @param" not in line]
+        assert all(line.startswith("# @markdown ") for line in lines)
+        fields = re.findall(r"^(?:# @markdown .*\n)+\w+ = ", cell.source, re.MULTILINE)
+        assert len(fields) == len(values)  # each with a line of help above it
 
     def test_asks_colab_for_a_t4_and_has_its_badge(self, name):
         notebook = read(name)
@@ -77,7 +82,10 @@ class TestForm:
                 assert not cell.outputs
                 assert cell.execution_count is None
                 is_form = "parameters" in cell.metadata.get("tags", ())
-                assert is_form or len(cell.source.splitlines()) <= 20
+                lines = [line for line in cell.source.splitlines() if line[:8] != "# @title"]
+                assert is_form or len(lines) <= 20
+                is_titled = len(lines) < len(cell.source.splitlines())
+                assert is_titled == (cell.metadata.get("cellView") == "form")
         source = "\n".join(code_of(notebook))
         assert source.count("\ndef ") <= 1
         assert "class " not in [line[:6] for line in source.splitlines()]
