@@ -12,9 +12,9 @@ from helpers.gan.augment import Augmenter
 from helpers.gan.generate import draw_latents, generate_sounds, make_inverter
 from helpers.gan.generator_file import load_generator
 from helpers.gan.players import Players, n_augmented, train_step
-from helpers.judge.advice import TrainingWarning
 from helpers.judge.classifier import open_judge
 from helpers.judge.evaluation import FIGURES, Evaluator
+from helpers.judge.faults import TrainingWarning
 from helpers.sound.copy_error import copy_errors
 from helpers.sound.inversion import METHODS, MelInverter
 from helpers.sound.mel import MelExtractor

@@ -1,79 +1,22 @@
-"""What measures mean, in words: faults of sounds, whether to train on, how many clips to have."""
+"""What measures mean, in words: whether to train on, how many clips to have."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from helpers.data.clips import VERY_FEW_CLIPS, ClipCache
 from helpers.judge.evaluation import Evaluator
 from helpers.judge.figures import accuracy
 
-SILENT_SHARE = 0.02  # a sound that fills less of its mel, beside real clips' mean, is silence
-FULL_SCALE = 0.999
-CLIPPED_SHARE = 0.01  # of a sound's samples at full scale; a single peak is no fault
-ALIKE_SHARE = 0.1  # sounds that vary less than this share of real clips' variation are alike
 EARLY_LINES = 4  # with fewer lines of progress, a trend cannot be told from chance
+WEAK_SHARE = 0.4  # of the sounds of a class that pass for recordings: below, it is weak
 HARDLY_BETTER = 0.9  # a distance above this share of the earlier one is hardly better
 TRUSTED_ACCURACY = 0.97  # of the names that the judge gives held-out clips
 FEW_CLIPS = 50  # of a class; see MEASURED for what they cover
 # Spoken digits, 4 000 steps (benchmarks/results/): training clips a class, Fréchet distance as a
 # multiple of that of held-out recordings, coverage as a share of theirs. One seed each.
 MEASURED = ((10, 4.9, 0.61), (30, 3.3, 0.60), (270, 2.4, 0.71))
-DIVERGED = (
-    "the generator's output is not a number: training has diverged. Halve the learning rate, or "
-    "use precision fp32, and start again with restart=True."
-)
-ALL_SILENT = (
-    "every generated sound is silence. Train longer; if it stays so, lower the learning rate, and "
-    "see in 01_data that the recordings are not mostly silent."
-)
-TOO_LOUD = (
-    "louder than full scale and would be clipped. If the recordings are that loud themselves, "
-    "lower their level; otherwise train longer."
-)
-ALL_ALIKE = (
-    "all generated sounds are alike, whatever class is asked for. Lower the learning rate of both "
-    "players and start again with restart=True; more recordings help too."
-)
-CLASSES_ALIKE = (
-    "the sounds of a class are all alike: the noise is ignored. Go on from here only if that is "
-    "enough for you; otherwise lower the learning rate, or give each class more recordings."
-)
-
-
-class TrainingWarning(UserWarning):
-    """Training goes on, but its sounds are not worth hearing; the message says what to do."""
-
-
-def find_faults(
-    waveforms: Tensor, mels: Tensor, labels: Tensor, real: Tensor, real_labels: Tensor
-) -> list[str]:
-    """One sentence with advice for each fault of generated sounds; empty if there is none.
-
-    waveforms (B, n) of full scale 1, their log-mels (B, n_mels, n_frames) and labels (B,); real
-    (M, n_mels, n_frames) are log-mels of real clips after the same inversion; real_labels (M,).
-    """
-    if not torch.isfinite(waveforms).all():
-        return [DIVERGED]
-    n, silence = len(mels), min(float(mels.min()), float(real.min()))
-    filled, filled_real = ((x > silence + 0.5).float().mean(dim=(1, 2)) for x in (mels, real))
-    n_silent = int((filled < SILENT_SHARE * filled_real.mean()).sum())
-    if n_silent == n:
-        return [ALL_SILENT]
-    clipped_share = (waveforms.abs() > FULL_SCALE).float().mean(dim=1)  # (B,)
-    n_clipped = int((clipped_share > CLIPPED_SHARE).sum())
-    faults = []
-    if n_silent * 10 > n:
-        faults.append(f"{n_silent} of {n} generated sounds are silent. Train longer.")
-    if n_clipped * 10 > n:
-        faults.append(f"{n_clipped} of {n} generated sounds are {TOO_LOUD}")
-    if _variation(mels) < ALIKE_SHARE * _variation(real):
-        faults.append(ALL_ALIKE)
-    elif _variation(mels, labels) < ALIKE_SHARE * _variation(real, real_labels):
-        faults.append(CLASSES_ALIKE)
-    return faults
 
 
 def distance_per_accuracy(line: dict) -> float:
@@ -86,14 +29,11 @@ def advise_on_training(lines: list[dict]) -> str:
 
     Lines of other judges than the newest line's do not count.
     """
-    lines = [line for line in lines if line.get("judge") == lines[-1].get("judge")]
-    if len(lines) < EARLY_LINES:
+    best, before = _best_now_and_before(lines)
+    if best is None:
         return "Too early to say whether training still helps: let it run for a few more intervals."
-    two_thirds = lines[-1]["minutes"] * 2 / 3
-    earlier = [line for line in lines if line["minutes"] <= two_thirds] or lines[:1]
-    best, before = (min(some, key=distance_per_accuracy) for some in (lines, earlier))
     now, then = (_progress_in_words(line) for line in (best, before))
-    if distance_per_accuracy(best) < HARDLY_BETTER * distance_per_accuracy(before):
+    if _is_better(best, before):
         return (
             f"Training still helps: a third of the time ago the best generator had {then}, now it "
             f"has {now} at step {best['step']}. Give it more minutes."
@@ -102,6 +42,48 @@ def advise_on_training(lines: list[dict]) -> str:
         f"Training hardly helps any more: the best generator ({now}, at step {best['step']}) is "
         "little better than a third of the time ago. More recordings will help more than minutes."
     )
+
+
+def trend_in_words(lines: list[dict]) -> str:
+    """In two or three words, where training stands, from the lines of progress so far."""
+    best, before = _best_now_and_before(lines)
+    if best is None:
+        return "too early to say"
+    return "getting better" if _is_better(best, before) else "hardly better than before"
+
+
+def weak_classes(predicted: Tensor, labels: Tensor, classes: Sequence[str]) -> list[str]:
+    """The classes of which less than WEAK_SHARE of the sounds pass, the weakest first.
+
+    predicted (B,): what the judge takes sounds of the classes labels (B,) for.
+    """
+    shares = {
+        classes[label]: accuracy(predicted[labels == label], labels[labels == label])
+        for label in labels.unique().tolist()
+    }
+    return sorted((name for name in shares if shares[name] < WEAK_SHARE), key=shares.get)
+
+
+def weak_in_words(names: Sequence[str]) -> str:
+    """Which classes are weak, in a few words; empty if none is."""
+    return f"weak so far: {_name_some(names, most=3)}" if names else ""
+
+
+def _best_now_and_before(lines: list[dict]) -> tuple[dict | None, dict | None]:
+    """The best lines of the newest judge: of all, and of the first two thirds of the time.
+
+    None, None while there are too few of them.
+    """
+    lines = [line for line in lines if line.get("judge") == lines[-1].get("judge")]
+    if len(lines) < EARLY_LINES:
+        return None, None
+    two_thirds = lines[-1]["minutes"] * 2 / 3
+    earlier = [line for line in lines if line["minutes"] <= two_thirds] or lines[:1]
+    return tuple(min(some, key=distance_per_accuracy) for some in (lines, earlier))
+
+
+def _is_better(line: dict, before: dict) -> bool:
+    return distance_per_accuracy(line) < HARDLY_BETTER * distance_per_accuracy(before)
 
 
 def _progress_in_words(line: dict) -> str:
@@ -214,15 +196,3 @@ def _name_some(names: Sequence[str], most: int = 5) -> str:
 def _who_have(names: Sequence[str]) -> str:
     """Some names with "has" or "have" behind them; empty if there are none."""
     return f"{_name_some(names)} {'has' if len(names) == 1 else 'have'}" if names else ""
-
-
-def _variation(x: Tensor, labels: Tensor | None = None) -> float:
-    """Standard deviation over sounds (N, ...), averaged over all else; with labels, within a class.
-
-    NaN, which no number is below or above, where no class has two sounds.
-    """
-    if labels is None:
-        return float(x.float().std(dim=0, unbiased=False).mean())
-    groups = [x[labels == label] for label in labels.unique()]
-    found = [_variation(group) for group in groups if len(group) > 1]
-    return sum(found) / len(found) if found else float("nan")

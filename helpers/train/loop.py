@@ -27,7 +27,7 @@ from helpers.gan.players import (
     with_own_statistics,
 )
 from helpers.gan.processes import is_first, n_processes, own_share, true_in_all_processes
-from helpers.judge.advice import DIVERGED, TrainingWarning
+from helpers.judge.faults import DIVERGED, TrainingWarning
 from helpers.threads import ThreadsThatFollow
 from helpers.train.interrupts import StopButton
 from helpers.train.saver import SAMPLES, DiskTrouble, Saver

@@ -20,7 +20,7 @@ from helpers.files import RunFiles, UnusableFileError
 from helpers.gan.players import Players
 from helpers.gan.processes import broadcast_from_first, is_first
 from helpers.gan.widen import widen
-from helpers.judge.advice import TrainingWarning
+from helpers.judge.faults import TrainingWarning
 from helpers.network_file import with_prefix, without_prefix
 from helpers.progress import say
 from helpers.sound.normalisation import load_normaliser

@@ -11,6 +11,7 @@ STEPS_BETWEEN_READINGS = 20  # to read a loss is to wait for the device
 MINUTES_WORTH_COMPILING, STEPS_WORTH_COMPILING = 3, 1000
 SECONDS_BETWEEN_NOTES = 10  # of the losses, for their curve
 SECONDS_BEFORE_FORECAST = 5
+ONE_SIDED, NO_DIFFERENCE = 0.6, 1.37  # of the discriminator's loss: below, or above
 STEPS_TO_SETTLE = 200  # of networks that were widened for new classes
 LOOKING_SHARE = 0.1  # of the processor's time may go into looks: costly ones come less often
 
@@ -44,6 +45,20 @@ class Intervals:
 
     checkpoint: float = 2.0
     samples: float = 1.0
+
+
+def game_in_words(loss_d: float, loss_g: float) -> str:
+    """The losses of discriminator and generator, and how their game stands.
+
+    A discriminator that can tell nothing has 2 ln 2 = 1.39; one that is always right has 0.
+    """
+    if loss_d < ONE_SIDED:
+        stand = "the discriminator leads"
+    elif loss_d > NO_DIFFERENCE:
+        stand = "the generator leads"
+    else:
+        stand = "an even game"
+    return f"D {loss_d:.2f}, G {loss_g:.2f}: {stand}"
 
 
 class Schedule:
@@ -144,9 +159,9 @@ class Schedule:
         return progress_bar(total=self._total(), initial=self._done(), **words)
 
     def show(self, bar, losses: dict) -> None:
-        """Move the bar to where training is."""
-        loss_d, loss_g = float(losses["loss_d"]), float(losses["loss_g"])
-        bar.set_postfix_str(f"step {self.step}, D {loss_d:.2f}, G {loss_g:.2f}", refresh=False)
+        """Move the bar to where training is, and say what the losses mean."""
+        words = game_in_words(float(losses["loss_d"]), float(losses["loss_g"]))
+        bar.set_postfix_str(f"step {self.step}, {words}", refresh=False)
         bar.update(self._done() - bar.n)
 
     def _total(self) -> float:

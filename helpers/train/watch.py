@@ -20,13 +20,14 @@ from helpers.gan.generator_file import (
     save_generator,
 )
 from helpers.judge import figures
-from helpers.judge.advice import TrainingWarning, distance_per_accuracy, find_faults
+from helpers.judge.advice import distance_per_accuracy, trend_in_words, weak_classes, weak_in_words
 from helpers.judge.evaluation import Evaluator
+from helpers.judge.faults import TrainingWarning, find_faults
 from helpers.judge.picture import PictureMaker
 from helpers.progress import say
 from helpers.sound.inversion import MelInverter
 from helpers.sound.magnitudes import MagnitudeNet
-from helpers.train.metrics_file import append_metrics
+from helpers.train.metrics_file import append_metrics, read_metrics
 from helpers.train.schedule import STEPS_TO_SETTLE
 
 FIRST_CHECK_STEP = 300  # before this step a generator is expected to be poor
@@ -68,6 +69,7 @@ class Watch:
         self.real = self.picture(real).summary().cpu()
         self.real_labels = dataset.labels[rows]
         self.best: float | None = None  # distance_per_accuracy, by this judge
+        self.weak: list[str] = []  # classes whose sounds do not pass yet, by the newest look
         self.old_classes: tuple[str, ...] = ()  # while others are new: those known before
         self.widened_at: int | None = None  # the step of the first look since then
         self._measure_what_is_kept()
@@ -128,6 +130,7 @@ class Watch:
         features, named, predicted = (
             x.cpu()[of_batch] for x in (heard.features, heard.named, heard.predicted)
         )
+        self.weak = weak_classes(predicted, labels, self.config.classes)
         found = {
             "accuracy": figures.accuracy(named, labels),
             "accepted": figures.accuracy(predicted, labels),
@@ -174,4 +177,6 @@ class Watch:
             save_generator(self.files.generator, generator, origin)
             self.best = score  # when it is written: a disk may be full
         words = ": accuracy {accuracy:.2f}, accepted {accepted:.2f}, Fréchet distance {frechet:.1f}"
-        return words.format_map(line)
+        trend = trend_in_words(read_metrics(self.files.metrics, "progress"))
+        state = "; ".join(filter(None, (trend, weak_in_words(self.weak))))
+        return f"{words.format_map(line)}\n{state}"

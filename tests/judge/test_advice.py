@@ -1,6 +1,5 @@
-"""Each fault of generated sounds has its message, good ones none; whether training still helps."""
+"""Whether training still helps, and what to expect of a folder, in words that follow figures."""
 
-import math
 import re
 from pathlib import Path
 
@@ -17,88 +16,10 @@ from helpers.judge.advice import (
     class_advice,
     distance_per_accuracy,
     expect_from_clips,
-    find_faults,
+    trend_in_words,
+    weak_classes,
+    weak_in_words,
 )
-from helpers.sound.mel import MelExtractor
-
-LABELS = torch.arange(4).repeat_interleave(4)
-
-
-@pytest.fixture
-def faults_of(tiny_audio):
-    """A function: the faults of waveforms beside good sounds."""
-    extractor = MelExtractor(tiny_audio)
-
-    def find(waveforms: torch.Tensor, labels=LABELS, real=None, real_labels=LABELS) -> list[str]:
-        real = sounds(0) if real is None else real
-        return find_faults(waveforms, extractor(waveforms), labels, extractor(real), real_labels)
-
-    return find
-
-
-def sounds(seed: int) -> torch.Tensor:
-    """Sixteen tones (16, 960) of four classes, an octave each; pitch, level and decay vary."""
-    rng = torch.Generator().manual_seed(seed)
-    hertz = 200 * 2.0 ** (LABELS + 0.9 * torch.rand(16, generator=rng))
-    time = torch.arange(960) / 8000
-    level, decay = 0.1 + 0.6 * torch.rand(2, 16, 1, generator=rng)
-    return level * torch.exp(-time * 20 * decay) * torch.sin(2 * torch.pi * hertz[:, None] * time)
-
-
-def test_good_sounds_have_no_fault(faults_of):
-    assert faults_of(sounds(0)) == faults_of(sounds(1)) == []
-
-
-def test_the_recordings_of_a_folder_have_no_fault(clips):
-    waveforms = torch.stack(
-        [torch.from_numpy(clips.waveform(clip)) for clip in range(len(clips.labels))]
-    )
-    mels, labels = MelExtractor(clips.audio)(waveforms), torch.from_numpy(clips.labels)
-    assert find_faults(waveforms[::2], mels[::2], labels[::2], mels, labels) == []
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_nan_is_divergence_alone(faults_of, value):
-    generated = sounds(1)
-    generated[3, 200] = value
-    (fault,) = faults_of(generated)
-    assert "not a number" in fault and "learning rate" in fault
-
-
-@pytest.mark.parametrize("level", [0.0, 1e-4])
-def test_silence_is_named(faults_of, level):
-    (fault,) = faults_of(level * sounds(1))
-    assert "every generated sound is silence" in fault
-
-
-def test_silence_of_some_is_counted(faults_of):
-    generated = sounds(1)
-    generated[::4] = 0
-    (fault,) = faults_of(generated)
-    assert fault.startswith("4 of 16 generated sounds are silent")
-
-
-def test_clipping_is_counted_but_a_single_peak_is_not(faults_of):
-    generated = sounds(1)
-    generated[:, 5] = 1.5
-    assert faults_of(generated) == []
-    generated[:3] *= 20
-    (fault,) = faults_of(generated)
-    assert fault.startswith("3 of 16 generated sounds are louder than full scale")
-
-
-def test_one_sound_for_all_is_named(faults_of):
-    (fault,) = faults_of(sounds(1)[:1] * (1 + 0.01 * torch.rand(16, 1)))
-    assert "whatever class is asked for" in fault
-
-
-def test_one_sound_a_class_is_named(faults_of):
-    (fault,) = faults_of(sounds(1)[::4].repeat_interleave(4, dim=0))
-    assert "noise is ignored" in fault
-
-
-def test_varied_sounds_are_no_fault_where_each_class_has_one_recording(faults_of):
-    assert faults_of(sounds(1), real=sounds(0)[::4], real_labels=torch.arange(4)) == []
 
 
 def progress(*frechet: float, accuracy: float = 0.8) -> list[dict]:
@@ -146,6 +67,22 @@ def test_only_what_the_newest_judge_measured_counts():
 @pytest.mark.parametrize("n", [0, 1, 3])
 def test_a_few_lines_are_too_early(n):
     assert advise_on_training(progress(*[50.0] * n)).startswith("Too early")
+    assert trend_in_words(progress(*[50.0] * n)) == "too early to say"
+
+
+def test_the_trend_says_in_short_what_the_advice_says():
+    assert trend_in_words(progress(100, 60, 40, 30, 22, 17)) == "getting better"
+    assert trend_in_words(progress(100, 40, 20, 15, 15.2, 14.8)) == "hardly better than before"
+
+
+def test_weak_classes_are_named_the_weakest_first():
+    labels = torch.arange(4).repeat_interleave(4)
+    predicted = labels.clone()
+    predicted[4:8], predicted[9:12] = -1, -1  # none of the second class passes, one of the third
+    weak = weak_classes(predicted, labels, ["cat", "cow", "dog", "hen"])
+    assert weak == ["cow", "dog"]
+    assert weak_in_words(weak) == "weak so far: 'cow', 'dog'"
+    assert weak_in_words([]) == ""
 
 
 def test_badness_of_a_deaf_generator_is_a_number():

@@ -34,7 +34,7 @@ class Display:
 def notebook(monkeypatch):
     display = Display()
     monkeypatch.setattr(fixed_batch, "display", display)
-    monkeypatch.setattr(fixed_batch, "get_ipython", lambda: SimpleNamespace(kernel="any"))
+    monkeypatch.setattr(fixed_batch, "in_notebook", lambda: True)
     return display
 
 
@@ -121,7 +121,7 @@ def test_a_picture_that_replaces_another_is_the_one_that_a_new_view_draws(
 
 @pytest.mark.parametrize("shell", [None, SimpleNamespace()])  # a plain program; IPython's prompt
 def test_outside_a_notebook_nothing_is_printed(tiny_audio, tmp_path, monkeypatch, capsys, shell):
-    monkeypatch.setattr(fixed_batch, "get_ipython", lambda: shell, raising=False)
+    monkeypatch.setattr("IPython.get_ipython", lambda: shell)
     view = FixedBatchView(CLASSES, tiny_audio)
     for step in range(2):
         view(*batch(tiny_audio), f"step {step}", tmp_path / str(step))

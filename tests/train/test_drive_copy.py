@@ -19,7 +19,7 @@ from states import assert_same
 from helpers import files
 from helpers.files import STEP_FOLDERS_KEPT, stamped_name
 from helpers.gan.generator_file import load_generator, read_origin
-from helpers.judge.advice import TrainingWarning
+from helpers.judge.faults import TrainingWarning
 from helpers.run.folder import open_run
 from helpers.train.checkpoints import load_newest_checkpoint
 from helpers.train.drive_copy import DriveCopy, OvertakenError, newest_generator

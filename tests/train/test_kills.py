@@ -10,7 +10,7 @@ import torch
 from failing import in_a_child
 from states import assert_same
 
-from helpers.judge.advice import TrainingWarning
+from helpers.judge.faults import TrainingWarning
 from helpers.train.checkpoints import load_newest_checkpoint
 from helpers.train.loop import train_gan
 from helpers.train.metrics_file import read_metrics

@@ -24,7 +24,7 @@ from helpers.config import SMALLEST_BATCH, ConfigError, DataConfig, ModelConfig
 from helpers.files import UnusableFileError
 from helpers.gan import players as updates
 from helpers.gan.players import Players
-from helpers.judge.advice import TrainingWarning
+from helpers.judge.faults import TrainingWarning
 from helpers.train import loop as training
 from helpers.train import saver, schedule
 from helpers.train.checkpoints import Checkpoint, load_newest_checkpoint, save_checkpoint

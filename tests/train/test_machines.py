@@ -12,7 +12,7 @@ import pytest
 from drives import Faults, ReadFaults, train_with
 
 from helpers import files
-from helpers.judge.advice import TrainingWarning
+from helpers.judge.faults import TrainingWarning
 from helpers.run.folder import RunFolder, open_run
 from helpers.train.checkpoints import Checkpoint, load_newest_checkpoint, save_checkpoint
 from helpers.train.drive_copy import DriveCopy, OvertakenError

@@ -12,9 +12,10 @@ from helpers.gan.generate import fixed_batch
 from helpers.gan.generator_file import load_generator, read_origin, save_generator
 from helpers.gan.networks import make_generator
 from helpers.judge import figures
-from helpers.judge.advice import TrainingWarning, distance_per_accuracy
+from helpers.judge.advice import distance_per_accuracy
 from helpers.judge.classifier import train_judge
 from helpers.judge.evaluation import Evaluator
+from helpers.judge.faults import TrainingWarning
 from helpers.show.fixed_batch import FixedBatchView
 from helpers.sound.magnitudes import MagnitudeNet
 from helpers.train import watch as watching
