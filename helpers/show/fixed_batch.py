@@ -4,15 +4,18 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from IPython.display import Image, display
+from IPython.display import HTML, Image, display
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from helpers.config import MAX_NAME_BYTES, AudioConfig, digest_of
+from helpers.files import names_in
 from helpers.gan.generate import fixed_classes
+from helpers.labels import choose_evenly
 from helpers.progress import in_notebook
 from helpers.show.plots import MOST_PANELS, renew_grid, save_figure, spectrogram_grid
-from helpers.sound.audio_files import write_wav
+from helpers.show.sound_cards import sound_cards
+from helpers.sound.audio_files import read_audio, source_info, write_wav
 
 SHOWN_PER_CLASS = 4
 COLUMNS = 8
@@ -57,6 +60,20 @@ class FixedBatchView:
             self.shown = display(picture, display_id=True)
         else:
             self.shown.update(picture)
+
+
+def cards_over_time(samples: Path, class_name: str, most: int = 8) -> HTML:
+    """The first sound of a class in the folders of `FixedBatchView`, from the first to the last.
+
+    Of many looks, `most` are chosen evenly. Raises AudioError for a file that cannot be read.
+    """
+    files = [samples / step / _wav_name(class_name) for step in sorted(names_in(samples))]
+    files = [file for file in files if file.is_file()]
+    shown = [files[index] for index in choose_evenly(len(files), most)]
+    rate = source_info(shown[0]).sample_rate if shown else 1
+    waveforms = [read_audio(file, rate)[0] for file in shown]
+    names = [f"step {file.parent.name.lstrip('0') or '0'}" for file in shown]
+    return sound_cards(waveforms, rate, names, f"{class_name}, from the beginning to now")
 
 
 def _wav_name(class_name: str) -> str:

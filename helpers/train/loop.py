@@ -102,6 +102,8 @@ def train_gan(
         schedule = Schedule(limits, intervals, per_epoch, *saver.resume())
         if device.type == "cuda":
             dataset.move_to(device)
+        if schedule.step == 0:  # what training starts from is soon seen and heard
+            schedule.look_after(1)
         if saver.is_widened():  # how the old classes fare is heard before and soon after
             looks.start(schedule)
             schedule.look_after(STEPS_TO_SETTLE)

@@ -9,7 +9,7 @@ import torch
 
 from helpers.config import MAX_NAME_BYTES
 from helpers.show import fixed_batch
-from helpers.show.fixed_batch import FixedBatchView
+from helpers.show.fixed_batch import FixedBatchView, cards_over_time
 
 CLASSES = ("high", "low", "noise")
 N_EACH = 6
@@ -136,3 +136,14 @@ def test_classes_with_the_longest_names_have_files_of_their_own(tiny_audio, tmp_
     names = sorted(path.name for path in tmp_path.glob("*.wav"))
     assert [name[:100] for name in names] == ["a" * 100, "a" * 100, "ü" * 100]
     assert all(len(os.fsencode(name)) <= MAX_NAME_BYTES for name in names)
+
+
+def test_the_sounds_of_a_class_from_the_beginning_to_now(tiny_audio, tmp_path):
+    view = FixedBatchView(CLASSES, tiny_audio)
+    for step in (1, 20, 300):
+        view(*batch(tiny_audio), f"step {step}", tmp_path / f"{step:08d}")
+    page = cards_over_time(tmp_path, CLASSES[1]).data
+    places = [page.index(f">step {step}<") for step in (1, 20, 300)]
+    assert places == sorted(places) and f"{CLASSES[1]}, from the beginning to now" in page
+    assert ">step 20<" not in cards_over_time(tmp_path, CLASSES[1], most=2).data
+    assert "(no sounds)" in cards_over_time(tmp_path, "another class").data
