@@ -60,6 +60,8 @@ def _summary(run: RunFolder, seconds: float) -> str:
         )
         lines.append(f"  accuracy of generated sounds {accuracy}, Fréchet distance {frechet}")
     contents = {
+        run.play_page: "pads to play in a browser: open this first",
+        run.pack: "sounds and instruments for a sampler",
         run.sounds: "generated WAVs by class",
         run.pictures: "pictures",
         run.metrics: "losses and figures",
