@@ -127,8 +127,8 @@ FORMS = {  # of the series, and of the notebook that does all in one step
         "own_class": Setting(str),
         "upload": Setting(bool),
         "minutes": NOTEBOOKS["03_train"]["minutes"],
-        "steps": NOTEBOOKS["03_train"]["steps"],
         "preset": NOTEBOOKS["01_data"]["preset"],
+        "share": Setting(bool),
     },
     **NOTEBOOKS,
 }

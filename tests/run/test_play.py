@@ -6,6 +6,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import nbformat
 import pytest
 import soundfile
 from making import make_sounds, zip_folder
@@ -13,16 +14,17 @@ from making import make_sounds, zip_folder
 from helpers.config import PRESETS
 from helpers.data import learn_inversion
 from helpers.data.clips import open_clips
-from helpers.files import UnusableFileError
+from helpers.files import PROJECT, UnusableFileError
 from helpers.gan.generator_file import load_generator, read_origin, save_generator
 from helpers.network_file import save_network
 from helpers.run import folder, gradio_page, play, whole_run
 from helpers.run.folder import open_run
+from helpers.run.headless import execute_notebook
 from helpers.run.prepare import DEFAULT_RUN_DIR, read_or_prepare
 from helpers.sound.magnitudes import MagnitudeNet
 from helpers.train.metrics_file import read_metrics
 
-LITTLE = play.Effort(steps=2, way_back_steps=1, judge_steps=2, kit_clips=48)
+LITTLE = play.Effort(steps=2, way_back_steps=0, judge_steps=2, kit_clips=48)
 
 
 @pytest.fixture(autouse=True)
@@ -169,6 +171,26 @@ class TestCommandLine:
         assert addresses == []
         assert play.main(["--minutes", "0"]) == 0
         assert addresses == [(folder.PROJECT / "runs/demo/play.html").as_uri()]
+
+
+def test_the_notebook_plays_what_it_has_learned(sound_folder, tmp_path):
+    """In a real kernel, with small settings in the place of those of `play`."""
+    notebook = nbformat.read(PROJECT / "notebooks" / "00_play.ipynb", as_version=4)
+    number = next(n for n, cell in enumerate(notebook.cells) if "played = play(" in cell.source)
+    little = "from functools import partial\nfrom helpers.run.play import Effort\n"
+    little += "play = partial(play, effort=Effort(2, 0, 2))"
+    notebook.cells.insert(number, nbformat.v4.new_code_cell(little))
+    nbformat.write(notebook, tmp_path / "00_play.ipynb")
+    run_dir = str(tmp_path / "run")
+    settings = {"run_dir": run_dir, "data_source": str(sound_folder), "minutes": 0}
+    where = {"cwd": PROJECT / "notebooks"}
+    done = execute_notebook(tmp_path / "00_play.ipynb", tmp_path / "done.ipynb", settings, **where)
+    outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
+    told = "".join(output.get("text", "") for output in outputs)
+    assert "The network at step 2 made 8 new sounds of each of 3 classes." in told
+    assert "Traceback" not in told and (tmp_path / "run" / "generator.safetensors").exists()
+    shown = str([output.get("data", {}) for output in outputs])
+    assert "Pads of 3 classes" in shown and "pack.zip" in shown
 
 
 def test_sharing_without_gradio_is_refused_before_anything_is_made(monkeypatch, capsys):
