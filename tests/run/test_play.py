@@ -17,7 +17,8 @@ from helpers.data.clips import open_clips
 from helpers.files import PROJECT, UnusableFileError
 from helpers.gan.generator_file import load_generator, read_origin, save_generator
 from helpers.network_file import save_network
-from helpers.run import folder, gradio_page, play, whole_run
+from helpers.run import folder, gradio_page, own_sounds, play, whole_run
+from helpers.run.colab import RunError
 from helpers.run.folder import open_run
 from helpers.run.headless import execute_notebook
 from helpers.run.prepare import DEFAULT_RUN_DIR, read_or_prepare
@@ -35,7 +36,7 @@ def small(monkeypatch, tmp_path, tiny_run):
     made["long"] = dataclasses.replace(made["cpu"], audio=longer)
     monkeypatch.setattr(whole_run, "make_config", made.__getitem__)
     monkeypatch.setattr(folder, "PROJECT", tmp_path / "project")
-    monkeypatch.setattr(gradio_page, "PROJECT", tmp_path / "project")
+    monkeypatch.setattr(own_sounds, "PROJECT", tmp_path / "project")
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
 
@@ -191,6 +192,19 @@ def test_the_notebook_plays_what_it_has_learned(sound_folder, tmp_path):
     assert "Traceback" not in told and (tmp_path / "run" / "generator.safetensors").exists()
     shown = str([output.get("data", {}) for output in outputs])
     assert "Pads of 3 classes" in shown and "pack.zip" in shown
+
+
+def test_uploaded_files_are_kept_once_and_are_one_source(tmp_path):
+    make_sounds(tmp_path, "dog_1.wav", "cat_1.wav")
+    archive = zip_folder(make_sounds(tmp_path / "in", "dog/a.wav"), tmp_path / "mine.zip")
+    sounds = [tmp_path / "dog_1.wav", tmp_path / "cat_1.wav"]
+    source, run_dir = own_sounds.keep_uploaded(sounds)
+    assert own_sounds.keep_uploaded(sounds) == (source, run_dir)
+    assert sorted(path.name for path in Path(source).iterdir()) == ["cat_1.wav", "dog_1.wav"]
+    source, other = own_sounds.keep_uploaded([archive])
+    assert source.endswith("mine.zip") and other != run_dir and other.startswith("runs/uploaded-")
+    with pytest.raises(RunError, match="nothing is uploaded yet"):
+        own_sounds.keep_uploaded([])
 
 
 def test_sharing_without_gradio_is_refused_before_anything_is_made(monkeypatch, capsys):
