@@ -1,4 +1,5 @@
-# make lab | run | test | test-notebooks | test-colab | lint | benchmark | strip (outputs, before a commit); each makes its own environment first.
+# make play | lab | run | test | test-notebooks | test-colab | lint | benchmark | strip (outputs, before a commit); each makes its own environment first.
+# make play: DATA → MINUTES of training → a page that plays. OPEN=no: leave the browser alone. SHARE=yes: a page for others.
 # Another Python: make test PYTHON=python3.13; it gets an environment of its own, .venv-python3.13.
 # make lab LAB="--no-browser --allow-root": with more words for JupyterLab.
 # make lock: choose versions anew for the requirements, keeping those in the constraints that still fit.
@@ -10,8 +11,13 @@ DATA ?= kit
 MINUTES ?= 5
 PRESET ?= auto
 RECIPE ?= modern
+OPEN ?= yes
+SHARE ?= no
 
-.PHONY: lab run test test-notebooks test-colab lint benchmark strip lock clean
+.PHONY: play lab run test test-notebooks test-colab lint benchmark strip lock clean
+
+play: $(VENV)/installed
+	@$(PY) -m helpers.run.play --data "$(DATA)" --minutes $(MINUTES) --preset $(PRESET) --open $(OPEN) --share $(SHARE) $(if $(RUN),--run "$(RUN)")
 
 lab: $(VENV)/installed
 	$(PY) -m jupyterlab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks/01_data.ipynb $(LAB)

@@ -27,11 +27,16 @@ ONLY_IN = {  # a package, and the modules or wings that may import it
     "anywidget": ("show.pads",),
     "traitlets": ("show.pads",),
     "papermill": ("run.headless",),
+    "gradio": ("run.gradio_page",),
     "distributed": ("run.sweep",),
     "torch.distributed": ("gan.processes",),
     "IPython": ("progress", "show", "run"),
 }
-INSIDE_FUNCTIONS = ("google.colab", "distributed")  # packages that only some machines have
+INSIDE_FUNCTIONS = (
+    "google.colab",
+    "distributed",
+    "gradio",
+)  # packages that only some machines have
 
 
 @dataclass(frozen=True)

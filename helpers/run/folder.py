@@ -16,7 +16,8 @@ from helpers.train.drive_copy import DriveCopy, forget_training, newest_generato
 from helpers.train.metrics_file import add_quality_file, append_metrics
 
 DROPPED = "; if it was there before, Drive was disconnected: run the cells again"
-BEFORE_A_RUN = {"data", "sounds", "pictures", "notebooks"}  # folders that do not make a run
+PAGE, PACK = "play.html", "pack.zip"  # what `play` writes
+BEFORE_A_RUN = {"data", "sounds", "pictures", "notebooks", PAGE, PACK}  # do not make a run
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,20 @@
 """Sounds that a person brings: where they are kept, and Colab's upload button for them."""
 
 import contextlib
+import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from helpers.config import ConfigError, check_classes
+from helpers.config import ConfigError, check_classes, digest_of
 from helpers.data.archives import ARCHIVE_SUFFIXES, SourceError, extract_archive
 from helpers.data.labelling import find_labels
 from helpers.data.layouts import is_audio, walk_files
 from helpers.data.source_names import KIT, understand_source
 from helpers.data.sources import open_source
-from helpers.files import names_in, read_if_there, write_synced
+from helpers.files import PROJECT, names_in, read_if_there, write_synced
 from helpers.progress import tracked
 from helpers.run import colab
 from helpers.run.colab import RunError
@@ -96,6 +97,22 @@ def upload_sounds(folder: Path, class_name: str, progress: Callable | None = Non
         else:
             kept = keep_file(folder / check_class(class_name) / name, content)
             print(printable(f"kept: {kept}"))
+
+
+def keep_uploaded(files: Sequence[str | Path]) -> tuple[str, str]:
+    """Copy uploaded files to a folder of the project's data; the same files, to the same folder.
+
+    Returns the data source that they are, an archive or that folder, and a run folder for it.
+    Raises RunError where there are none, or they cannot be written.
+    """
+    if not files:
+        raise RunError("nothing is uploaded yet: choose a .zip, or sound files, then press Train")
+    contents = {Path(file).name: Path(file).read_bytes() for file in files}
+    digest = digest_of(*(hashlib.sha256(content).hexdigest() for content in contents.values()))
+    folder = PROJECT / "data" / f"uploaded-{digest}"
+    kept = [keep_file(folder / name, content) for name, content in contents.items()]
+    archives = [path for path in kept if path.name.lower().endswith(ARCHIVE_SUFFIXES)]
+    return str(archives[0] if archives else folder), f"runs/uploaded-{digest}"
 
 
 def is_asked(folder: Path) -> bool:

@@ -125,6 +125,19 @@ NOTEBOOKS: dict[str, dict[str, Setting]] = {
     },
 }
 
+FORMS = {  # of the series, and of the notebook that does all in one step
+    "00_play": {
+        **COMMON,
+        "data_source": Setting(str),
+        "own_class": Setting(str),
+        "upload": Setting(bool),
+        "minutes": NOTEBOOKS["03_train"]["minutes"],
+        "preset": NOTEBOOKS["01_data"]["preset"],
+        "share": Setting(bool),
+    },
+    **NOTEBOOKS,
+}
+
 
 def read_settings(notebook: str, variables: Mapping) -> SimpleNamespace:
     """The checked settings of a notebook from its variables, as in read_settings("…", globals()).
@@ -134,7 +147,7 @@ def read_settings(notebook: str, variables: Mapping) -> SimpleNamespace:
     From then on, a cell that misses a name is followed by a sentence that says where it is made.
     """
     explain_missing_names()
-    known, injected = NOTEBOOKS[notebook], set()
+    known, injected = FORMS[notebook], set()
     for cell in variables.get("In", ()):
         if cell.lstrip().startswith(INJECTED):
             nodes = [node for node in ast.parse(cell).body if isinstance(node, ast.Assign)]

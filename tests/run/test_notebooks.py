@@ -25,7 +25,7 @@ from helpers.gan.generator_file import SoundGenerator, save_generator
 from helpers.gan.networks import make_generator
 from helpers.run import colab, folder
 from helpers.run.headless import execute_notebook
-from helpers.run.settings import NOTEBOOKS, read_settings
+from helpers.run.settings import FORMS, NOTEBOOKS, read_settings
 from helpers.train.checkpoints import load_newest_checkpoint
 from helpers.train.metrics_file import read_metrics
 
@@ -53,14 +53,14 @@ def code_of(notebook) -> list[str]:
     return [cell.source for cell in notebook.cells if cell.cell_type == "code"]
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
+@pytest.mark.parametrize("name", FORMS)
 class TestForm:
     def test_one_parameters_cell_with_the_known_names_and_good_defaults(self, name):
         (cell,) = cells_tagged(read(name), "parameters")
         values = {}
         for statement in ast.parse(cell.source).body:
             values[statement.targets[0].id] = ast.literal_eval(statement.value)
-        assert list(values) == list(NOTEBOOKS[name])
+        assert list(values) == list(FORMS[name])
         read_settings(name, values)
         assert cell.source.startswith("# @title Settings\n")
         lines = [line for line in cell.source.splitlines()[1:] if "# @param" not in line]
