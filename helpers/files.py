@@ -17,6 +17,7 @@ from typing import BinaryIO, NamedTuple
 
 PROJECT = Path(__file__).resolve().parent.parent
 KEPT_FREE_BYTES = 64 * 2**20  # of a disk, for all else that a run writes
+PLAY_PAGE, PACK = "play.html", "pack.zip"  # pads without Python; sounds for a sampler
 STEP_FOLDERS_KEPT = 60  # of samples/<step>/
 
 
@@ -42,8 +43,8 @@ class RunFiles:
     sounds = property(lambda self: self.root / "sounds")
     pictures = property(lambda self: self.root / "pictures")
     notebooks = property(lambda self: self.root / "notebooks")
-    play_page = property(lambda self: self.root / "play.html")  # pads without Python
-    pack = property(lambda self: self.root / "pack.zip")  # for a sampler
+    play_page = property(lambda self: self.root / PLAY_PAGE)
+    pack = property(lambda self: self.root / PACK)
 
 
 def write_atomically(path: Path, content: bytes) -> None:

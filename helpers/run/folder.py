@@ -9,15 +9,22 @@ from pathlib import Path
 from helpers.config import ConfigError, RunConfig, digest_of
 from helpers.data.known_datasets import KNOWN_DATASETS
 from helpers.data.source_names import KIT, understand_source
-from helpers.files import PROJECT, RunFiles, names_in, read_if_there, write_atomically
+from helpers.files import (
+    PACK,
+    PLAY_PAGE,
+    PROJECT,
+    RunFiles,
+    names_in,
+    read_if_there,
+    write_atomically,
+)
 from helpers.run import colab
 from helpers.run.colab import RunError, mount_drive, require_drive
 from helpers.train.drive_copy import DriveCopy, forget_training, newest_generator
 from helpers.train.metrics_file import add_quality_file, append_metrics
 
 DROPPED = "; if it was there before, Drive was disconnected: run the cells again"
-PAGE, PACK = "play.html", "pack.zip"  # what `play` writes
-BEFORE_A_RUN = {"data", "sounds", "pictures", "notebooks", PAGE, PACK}  # do not make a run
+BEFORE_A_RUN = {"data", "sounds", "pictures", "notebooks", PLAY_PAGE, PACK}  # do not make a run
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 import base64
 import html
+import os
 from pathlib import Path
+from urllib.parse import quote
 
 from IPython.display import HTML
 
-from helpers.files import in_mebibytes
+from helpers.files import PROJECT, in_mebibytes
 from helpers.run.colab import can_ask, download_file
 from helpers.show.plots import printable
 
@@ -21,9 +23,9 @@ WRAPPED = "overflow-wrap:anywhere"  # a path has no blanks to break a line at
 def offer_download(path: str | Path) -> HTML:
     """In Colab, download a file to the person's computer; elsewhere, show a button that does.
 
-    The button holds the file itself, because a link leads nowhere where the file lies outside the
-    folder that Jupyter serves. Of a larger file the page says where it is. Raises OSError if it
-    cannot be read, RunError if Colab's download fails.
+    Within the project, which `make lab` serves, the button is a link. Anywhere else it holds the
+    file itself, because a link may lead nowhere; of a large file the page then only says where it
+    is. Raises OSError if it cannot be read, RunError if Colab's download fails.
 
     >>> from helpers.show.sample_pack import write_sample_pack
     >>> button = offer_download(write_sample_pack("dogs.zip", {"dog": waveforms}, 22_050))
@@ -37,12 +39,15 @@ def offer_download(path: str | Path) -> HTML:
         return HTML(
             f"<p style='{WRAPPED}'>{name} ({size}) goes to your downloads. It is also {place}.</p>"
         )
+    if path.is_relative_to(PROJECT):
+        return _button(name, size, place, quote(os.path.relpath(path)))
     if n_bytes > MOST_BYTES_IN_PAGE:
         how = "Find it in the file browser of Jupyter, and choose Download from its menu."
         return HTML(f"<p style='{WRAPPED}'>{name} ({size}) is <code>{place}</code>. {how}</p>")
     content = base64.b64encode(path.read_bytes()).decode()
-    link = f'download="{name}" href="data:application/octet-stream;base64,{content}"'
-    words = f"Download {name} ({size})"
-    return HTML(
-        f'<p><a {link} style="{BUTTON}">{words}</a></p><p style="{WRAPPED}">It is also {place}.</p>'
-    )
+    return _button(name, size, place, f"data:application/octet-stream;base64,{content}")
+
+
+def _button(name: str, size: str, place: str, address: str) -> HTML:
+    link = f'<a download="{name}" href="{address}" style="{BUTTON}">Download {name} ({size})</a>'
+    return HTML(f'<p>{link}</p><p style="{WRAPPED}">It is also {place}.</p>')

@@ -24,7 +24,7 @@ from helpers.judge.evaluation import Evaluator
 from helpers.judge.verdict import ClassVerdict
 from helpers.progress import progress_bar, say
 from helpers.run.colab import RunError
-from helpers.run.folder import PACK, PAGE, RunFolder, open_run, run_name
+from helpers.run.folder import RunFolder, open_run, run_name
 from helpers.run.gradio_page import build_page, import_gradio
 from helpers.run.prepare import KIT_GENERATOR
 from helpers.run.settings import FORMS
@@ -151,11 +151,11 @@ def write_what_plays(
     takes = render_takes(generator, inverter, N_TAKES)
     origin = read_origin(generator_file)
     title = "Drum kit" if generator_file == KIT_GENERATOR else run.root.name
-    page = write_page_of(run.root / PAGE, takes, title, origin=origin)
+    page = write_page_of(run.play_page, takes, title, origin=origin)
     names = [generator.classes[label] for label in takes.labels]
     pairs = [(name, one) for name, own in zip(names, takes.waveforms, strict=True) for one in own]
     note = f"made by a neural network. {takes.left_out}".strip()
-    pack = write_sample_pack(run.root / PACK, pairs, takes.sample_rate, note=note)
+    pack = write_sample_pack(run.pack, pairs, takes.sample_rate, note=note)
     for name, own in zip(names, takes.waveforms, strict=True):
         for number, waveform in enumerate(own):
             path = run.sounds / name / f"seed{takes.first_seed + number}.wav"

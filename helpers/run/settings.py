@@ -129,8 +129,8 @@ FORMS = {  # of the series, and of the notebook that does all in one step
     "00_play": {
         **COMMON,
         "data_source": Setting(str),
-        "own_class": Setting(str),
         "upload": Setting(bool),
+        "own_class": Setting(str),
         "minutes": NOTEBOOKS["03_train"]["minutes"],
         "preset": NOTEBOOKS["01_data"]["preset"],
         "share": Setting(bool),

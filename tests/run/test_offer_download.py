@@ -1,10 +1,11 @@
 """A file for the person's computer: in Colab its download, elsewhere a button that holds it."""
 
 import sys
+from urllib.parse import quote
 
 import pytest
+from browser import CHROMIUM, SWITCHES, needs_chromium
 from playwright.sync_api import sync_playwright
-from test_in_browser import CHROMIUM, SWITCHES
 
 from helpers.run import offer_download as module
 from helpers.run.colab import RunError
@@ -20,7 +21,7 @@ def file(tmp_path):
     return path
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="chromium is missing")
+@needs_chromium
 def test_the_button_downloads_the_file(file):
     with sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
@@ -42,6 +43,15 @@ def test_of_a_large_file_the_page_says_where_it_is(file, monkeypatch):
     page = offer_download(file).data
     assert "href" not in page and len(page) < 1_000 and f"{file.parent}/a &quot;b&quot;" in page
     assert "file browser of Jupyter" in page
+
+
+def test_within_the_project_the_button_is_a_link_from_the_notebooks(file, monkeypatch):
+    monkeypatch.setattr(module, "PROJECT", file.parent)
+    (file.parent / "notebooks").mkdir()
+    monkeypatch.chdir(file.parent / "notebooks")
+    page = offer_download(file).data
+    assert f'href="../{quote(NAME)}"' in page and "data:" not in page
+    assert 'download="a &quot;b&quot;' in page
 
 
 def test_in_colab_the_file_is_downloaded_at_once(colab, file):
