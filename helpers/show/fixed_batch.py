@@ -18,7 +18,7 @@ from helpers.show.sound_cards import sound_cards
 from helpers.sound.audio_files import read_audio, source_info, write_wav
 
 SHOWN_PER_CLASS = 4
-COLUMNS = 8
+COLUMNS = 4  # legible in a page 1 000 pixels wide
 
 
 class FixedBatchView:
