@@ -36,12 +36,7 @@ class Place:
     amounts: tuple[float, ...] = ()  # steps along each direction
 
     def __post_init__(self):
-        limits = {
-            "x": (0, 1),
-            "y": (0, 1),
-            "share": (0, 1),
-            "spread": (LEAST_SPREAD, MOST_SPREAD),
-        }
+        limits = {"x": (0, 1), "y": (0, 1), "share": (0, 1), "spread": (LEAST_SPREAD, MOST_SPREAD)}
         for name, (low, high) in limits.items():
             if not low <= getattr(self, name) <= high:
                 raise ConfigError(f"{name} must be {low} to {high}, got {getattr(self, name)}")

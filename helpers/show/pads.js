@@ -2,8 +2,8 @@
 // file into a page of its own. The model holds, for each class: names, takes and between (sounds in
 // base64), kept and rejected (numbers of takes); and sample_rate, first_seed and note.
 //
-// In this order: the panel and its parts, sound, files, moving by keys, looks. What is not here is in
-// widget_parts.js.
+// In this order: the panel and its parts, sound, files, moving by keys, looks. What is not here is
+// in widget_parts.js.
 
 const KEYS = [..."12345678qwertyui"];
 const N_STEPS = 16;
