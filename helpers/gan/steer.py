@@ -63,8 +63,8 @@ def mix_corners(corners: Tensor, x: float, y: float) -> Tensor:
     It is bilinear, brought to the norm of a typical latent: a mean of latents is shorter than any,
     and a network has seen none so short.
     """
-    shares = torch.tensor([(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y])
-    return to_typical_norm(shares @ corners)
+    shares = [(1 - x) * (1 - y), x * (1 - y), (1 - x) * y, x * y]
+    return to_typical_norm(corners.new_tensor(shares) @ corners)
 
 
 def to_typical_norm(z: Tensor) -> Tensor:

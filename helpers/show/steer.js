@@ -17,9 +17,9 @@ function render({ model, el }) {
   const makers = [squarePart, soundPart, classPart, slidersPart, keptPart];
   const parts = makers.map((part) => part(course));
   const [square, sound, classes, sliders, kept] = parts.map((part) => part.element);
-  const left = make("div", { class: "column" }, square);
-  const right = make("div", { class: "column" }, sound, classes, sliders, kept);
-  const panel = make("div", { class: "panel", tabindex: "-1", role: "group" }, left, right);
+  const steering = make("div", { class: "column" }, sound, classes, sliders);
+  const panel = make("div", { class: "panel", tabindex: "-1", role: "group" });
+  panel.append(square, steering, kept);
   panel.setAttribute("aria-label", "Steer");
   host.attachShadow({ mode: "open" }).append(make("style", {}, BASE_LOOKS + LOOKS), panel);
   el.append(host);
@@ -385,8 +385,9 @@ function keptPart(course) {
   const item = (state, number, states) => {
     const name = course.name(state);
     const words = `Go to kept sound ${number + 1}, ${name}`;
-    const back = button(`${number + 1}`, () => goBack(state), "", words);
-    back.append(" ", make("span", { dir: "auto" }, ...breakable(name)));
+    const back = button("", () => goBack(state), "", words);
+    const count = make("kbd", {}, `${number + 1}`);
+    back.append(count, make("span", { dir: "auto" }, ...breakable(name)));
     const off = button("✕", () => course.setKept(states.filter((one) => one !== state)));
     off.setAttribute("aria-label", `Remove kept sound ${number + 1}, ${name}`);
     const element = make("li", {}, back, off);
@@ -447,20 +448,24 @@ const LOOKS = `
   grid-template-columns: minmax(0, 1fr) minmax(60px, 1.2fr) minmax(0, 1fr); }
 .mix select { max-width: none; width: 100%; }
 .slide { display: grid; gap: 10px; align-items: center;
-  grid-template-columns: 64px minmax(0, 1fr) 84px; }
+  grid-template-columns: 64px minmax(0, 1fr) 96px; }
 .slide .low { text-align: end; }
 .slide input, .mix input { width: 100%; min-width: 0; }
 input:disabled { opacity: 0.4; cursor: default; }
 ul { list-style: none; padding: 0; display: flex; flex-wrap: wrap; gap: 8px; }
 li { display: flex; max-width: 100%; border-radius: 10px;
   background: color-mix(in oklab, var(--tone) 24%, var(--paper)); }
-li button { background: none; border-color: transparent; overflow-wrap: anywhere; min-width: 0; }
+li button { background: none; border-color: transparent; overflow-wrap: anywhere; min-width: 0;
+  display: flex; align-items: center; gap: 8px; text-align: start; }
+li kbd { margin: 0; }
 li button:last-child { padding: 0 10px; color: var(--quiet); }
 @media (prefers-reduced-motion: reduce) {
   .frame i { display: none; }
   .square[data-busy] .dot { animation: none; border-color: var(--tone); } }
 @container (min-width: 760px) {
-  .panel { grid-template-columns: minmax(0, 9fr) minmax(0, 11fr); gap: 24px 32px; padding: 20px; } }
+  .panel { grid-template-columns: minmax(0, 9fr) minmax(0, 11fr); gap: 24px 32px; padding: 20px;
+    grid-template-rows: auto 1fr; }
+  .panel > .column { grid-area: 1 / 2 / span 2; } }
 @container (max-width: 520px) {
   .panel { padding: 12px; }
   .row button { padding: 0 8px; }

@@ -50,6 +50,7 @@ def test_a_move_is_answered_with_its_sound_and_its_picture(steer):
     assert picture.startswith(b"\x89PNG")
     assert ask(steer, x=0.25, label=2, amounts=[1.5])[1][0] == sound, "a place is a sound"
     others = {"x": 0.75}, {"label": 1}, {"amounts": [-1.5]}, {"spread": 0.5}, {"share": 0.5}
+    assert ask(steer, x=1, y=0, share=1, spread=1, amounts=[0])[1], "as JSON has whole numbers"
     for other in others:
         assert ask(steer, **({"x": 0.25, "label": 2, "amounts": [1.5]} | other))[1][0] != sound
 
@@ -377,6 +378,6 @@ def test_odd_names_are_only_shown_and_one_class_is_not_mixed(open_page):
     press(page, "Keep")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page = open_page(ODD[:1])
-    expect(page.get_by_label("Second class")).to_be_hidden()
+    expect(page.get_by_label("Second class", exact=True)).to_be_hidden()
     page.evaluate("stop()")
     expect(page.locator(".square")).to_have_count(0)
