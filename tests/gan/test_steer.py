@@ -105,7 +105,7 @@ def test_without_a_second_class_it_is_the_sound_of_the_first(sound_generator, re
             assert sound.compressed.equal(plain.compressed) and int(sound.labels) == label
 
 
-@pytest.mark.parametrize("pair", [(0, 3), (6, 7), (2, 4)])
+@pytest.mark.parametrize("pair", [(0, 3), (2, 4)])
 def test_a_mixture_lies_between_both_classes(pair):
     generator = load_generator(PROJECT / "data" / "kit.safetensors")
     inverter = make_inverter(generator, n_iterations=1)
@@ -113,14 +113,14 @@ def test_a_mixture_lies_between_both_classes(pair):
         torch.cat(
             [
                 steered_sound(generator, inverter, z, replace(place, share=share)).compressed
-                for z in draw_latents(6, 128, seed=2)
+                for z in draw_latents(3, 128, seed=2)
             ]
         )
         for place in [Place(label=pair[0], second=pair[1])]
         for share in (0.0, 0.5, 1.0)
     )
     whole, to_first, to_second = (
-        (a - b).square().mean(dim=(1, 2)).sqrt()  # (6,)
+        (a - b).square().mean(dim=(1, 2)).sqrt()  # (3,)
         for a, b in ((first, second), (first, half), (half, second))
     )
     assert (to_first < whole).all() and (to_second < whole).all()

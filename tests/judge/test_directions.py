@@ -50,7 +50,7 @@ def test_two_steps_along_make_other_sounds_longer_by_what_was_said(kit, found):
 
 def test_a_direction_leaves_other_traits_more_alone_than_its_own(kit, found):
     generator, inverter = kit
-    z, labels = draw_latents(48, 128, seed=321), torch.arange(48) % 8
+    z, labels = draw_latents(32, 128, seed=321), torch.arange(32) % 8
     usual = directions._measure(generator, inverter, z, labels)
     spreads = {
         name: directions._spread(directions._within_classes(values, labels))
