@@ -24,8 +24,8 @@ ARROWS = {  # a wing and the wings that it may import; each may import the groun
 ONLY_IN = {  # a package, and the modules or wings that may import it
     "google.colab": ("run.colab",),
     "ipywidgets": ("show.panels",),
-    "anywidget": ("show.pads",),
-    "traitlets": ("show.pads",),
+    "anywidget": ("show.pads", "show.steer"),
+    "traitlets": ("show.pads", "show.steer"),
     "papermill": ("run.headless",),
     "gradio": ("run.gradio_page",),
     "distributed": ("run.sweep",),

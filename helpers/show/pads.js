@@ -2,7 +2,8 @@
 // file into a page of its own. The model holds, for each class: names, takes and between (sounds in
 // base64), kept and rejected (numbers of takes); and sample_rate, first_seed and note.
 //
-// In this order: the panel and its parts, sound, files, small things, looks.
+// In this order: the panel and its parts, sound, files, moving by keys, looks. What is not here is
+// in widget_parts.js.
 
 const KEYS = [..."12345678qwertyui"];
 const N_STEPS = 16;
@@ -23,7 +24,7 @@ function render({ model, el }) {
   const panel = make("div", { class: "panel", tabindex: "-1", role: "group" }, left, right);
   panel.setAttribute("aria-label", "Pads");
   if (model.get("note")) panel.append(make("p", { class: "note" }, model.get("note")));
-  host.attachShadow({ mode: "open" }).append(make("style", {}, LOOKS), panel);
+  host.attachShadow({ mode: "open" }).append(make("style", {}, BASE_LOOKS + LOOKS), panel);
   el.append(host);
 
   kit.listeners = parts;
@@ -167,7 +168,7 @@ function makePad(kit, label, key) {
   top.append(count);
   element.setAttribute("aria-label", `Play ${kit.names[label]}`);
   element.setAttribute("aria-keyshortcuts", key);
-  tint(element, kit, label);
+  tint(element, label, kit.names.length);
   element.addEventListener("pointerdown", (event) => {
     if (event.button) return;
     element.focus({ preventScroll: true });
@@ -226,7 +227,7 @@ function takePart(kit) {
       const { label } = kit;
       const take = kit.current[label] ?? -1;
       if (label !== shown) fill(label);
-      if (label >= 0) tint(element, kit, label);
+      if (label >= 0) tint(element, label, kit.names.length);
       for (const each of [keep, reject]) each.disabled = take < 0;
       next.disabled = label < 0 || kit.next(label) < 0;
       keep.setAttribute("aria-pressed", take >= 0 && kit.has("kept", label, take));
@@ -303,7 +304,7 @@ function patternPart(kit) {
       const about = { class: "name", dir: "auto", title: kit.names[label] };
       const name = make("span", about, kit.names[label]);
       const line = make("div", { class: "line" }, name, make("div", { class: "steps" }, ...row));
-      tint(line, kit, label);
+      tint(line, label, kit.names.length);
       cells.set(label, row);
       grid.append(line);
     });
@@ -382,7 +383,7 @@ function morphPart(kit) {
   const choose = (label) => {
     choice.value = label;
     place.max = nSteps(label);
-    tint(element, kit, label);
+    tint(element, label, kit.names.length);
   };
   const ends = make("label", { class: "row grow" }, "take 1", place, "take 2");
   const row = make("div", { class: "row" }, choice, ends);
@@ -400,16 +401,12 @@ function morphPart(kit) {
 
 // ---- Sound ----
 
-class Player {
+class Player extends Speakers {
   constructor(model) {
-    if (navigator.audioSession) navigator.audioSession.type = "playback"; // despite a mute switch
+    super();
     this.model = model;
-    this.context = new AudioContext({ latencyHint: "interactive" });
-    const limiter = new DynamicsCompressorNode(this.context, LIMITER);
-    this.out = new GainNode(this.context, { gain: 0.8 }); // the limiter raises all by as much
-    this.out.connect(limiter).connect(this.context.destination);
     this.voices = new Map(); // what each class plays now
-    const decode = (sounds) => sounds.map((sound) => this.decode(sound));
+    const decode = (sounds) => sounds.map((sound) => this.decode(bytesOf(sound).buffer));
     this.takes = model.get("takes").map(decode); // promises
     this.between = model.get("between").map(decode);
     this.whenDecoded = Promise.all(this.takes.flat()).then((buffers) => {
@@ -417,14 +414,8 @@ class Player {
       return buffers.every(Boolean);
     });
   }
-  decode(sound) {
-    return this.context.decodeAudioData(bytesOf(sound).buffer).catch(() => null);
-  }
   meanDuration() {
     return this.durations.reduce((sum, each) => sum + each, 0) / this.durations.length;
-  }
-  wake() {
-    if (this.context.state !== "running") this.context.resume();
   }
   play(label, take, velocity, time) {
     return this.start(label, this.takes[label][take], velocity, time);
@@ -440,28 +431,14 @@ class Player {
     const buffer = await sound;
     if (!buffer) return;
     const when = Math.max(time, this.context.currentTime);
-    const source = new AudioBufferSourceNode(this.context, { buffer });
-    const gain = new GainNode(this.context, { gain: velocity ** 2 });
-    source.connect(gain).connect(this.out);
     this.fade(this.voices.get(label), when);
-    this.voices.set(label, { source, gain });
-    source.start(when);
-  }
-  fade(voice, when) {
-    voice?.gain.gain.setTargetAtTime(0, when, FADE_S / 4);
-    voice?.source.stop(when + 2 * FADE_S);
+    this.voices.set(label, this.begin(buffer, velocity, when));
   }
   silence() {
-    for (const voice of this.voices.values()) this.fade(voice, this.context.currentTime);
+    for (const voice of this.voices.values()) this.fade(voice);
     this.voices.clear();
   }
-  close() {
-    this.context.close();
-  }
 }
-
-const FADE_S = 0.02;
-const LIMITER = { threshold: -3, knee: 0, ratio: 20, attack: 0.001, release: 0.1 };
 
 // ---- Files ----
 
@@ -549,50 +526,7 @@ function download(blob, name) {
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
 
-const bytesOf = (base64) => Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-
-// ---- Small things ----
-
-// An element with attributes; children that are texts stay texts, whatever is in them.
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.append(...children);
-  return element;
-}
-
-function button(text, act, key = "", label = "") {
-  const element = make("button", { type: "button" }, text);
-  if (key) element.append(make("kbd", { class: "keys" }, key.toUpperCase()));
-  if (key) element.setAttribute("aria-keyshortcuts", key);
-  if (label) element.setAttribute("aria-label", label);
-  element.addEventListener("click", act);
-  return element;
-}
-
-function slider(min, max, value, label, act) {
-  const element = make("input", { type: "range", min, max, value, "aria-label": label });
-  element.addEventListener("input", act);
-  return element;
-}
-
-// A name that may go on in the next line after such a sign.
-const breakable = (name) =>
-  (name.match(/[^_\-./]+[_\-./]*|[_\-./]+/g) ?? []).flatMap((part) => [part, make("wbr")]);
-// Change a text only if it is another: a screen reader reads each change.
-function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
-}
-
-const heading = (text) => make("h3", {}, text);
-const press = (element, isOn) => element.setAttribute("aria-pressed", isOn);
-const isPressed = (element) => element.getAttribute("aria-pressed") === "true";
-
-// Give an element the colour of a class.
-function tint(element, kit, label) {
-  const n = Math.min(KEYS.length, kit.names.length);
-  element.style.setProperty("--hue", 25 + (360 * (label % KEYS.length)) / n);
-}
+// ---- Moving by keys ----
 
 // Rows of buttons are one stop of the Tab key; the arrow keys go from one to the next.
 function moveByArrows(grid, rows) {
@@ -614,49 +548,8 @@ function moveByArrows(grid, rows) {
 
 // ---- Looks ----
 
-// The panel paints its own paper and ink: JupyterLab's where they are, else those of the system.
 const LOOKS = `
-:host { display: block; container-type: inline-size; max-width: 1180px;
-  --paper: var(--jp-layout-color1, #fff); --ink: var(--jp-ui-font-color1, #23262d);
-  font: 14px/1.4 system-ui, sans-serif; }
-@media (prefers-color-scheme: dark) {
-  :host { --paper: var(--jp-layout-color1, #17191e); --ink: var(--jp-ui-font-color1, #e6e7ea); } }
-* { box-sizing: border-box; margin: 0; font: inherit; color: inherit; }
-[hidden] { display: none !important; }
-.panel { --faint: color-mix(in srgb, var(--ink) 7%, var(--paper));
-  --edge: color-mix(in srgb, var(--ink) 16%, var(--paper));
-  --quiet: color-mix(in srgb, var(--ink) 68%, var(--paper));
-  --hue: 250; background: var(--paper); color: var(--ink); padding: 16px; outline: none;
-  border: 1px solid var(--edge); border-radius: 16px; display: grid; gap: 24px; }
-.panel *, .panel { --tone: oklch(0.68 0.13 var(--hue)); }
-.column { display: grid; gap: 16px; align-content: start; min-width: 0; }
-section { display: grid; gap: 10px; min-width: 0; }
-h3 { font-weight: 600; }
-.hint, .note, output { color: var(--quiet); }
-.note { grid-column: 1 / -1; }
-.row { display: flex; flex-wrap: wrap; gap: 8px; align-items: center; }
-.grow { flex: 1 1 120px; flex-wrap: nowrap; }
-output { min-width: 4.5em; font-variant-numeric: tabular-nums; }
-
-button, select { background: var(--faint); border: 1px solid var(--edge); border-radius: 10px;
-  padding: 0 12px; min-height: 40px; cursor: pointer; touch-action: manipulation;
-  -webkit-tap-highlight-color: transparent; user-select: none; -webkit-user-select: none; }
-select { max-width: 12em; }
-option { background: var(--paper); color: var(--ink); }
-button:hover:enabled { border-color: var(--quiet); }
-button:disabled { opacity: 0.45; cursor: default; }
-button[aria-pressed="true"] { background: color-mix(in oklab, var(--tone) 40%, var(--paper));
-  border-color: var(--tone); }
-:focus-visible { outline: 3px solid color-mix(in oklab, oklch(0.6 0.17 255) 75%, var(--ink));
-  outline-offset: 2px; }
-.panel:focus-visible { outline: none; }
-kbd { font-size: 11px; line-height: 18px; min-width: 20px; padding: 0 5px; text-align: center;
-  border: 1px solid var(--edge); border-radius: 5px; background: var(--paper); color: var(--quiet);
-  display: inline-block; }
-button > kbd { margin-inline-start: 8px; }
 .panel:focus-within .pad kbd { border-color: var(--tone); color: var(--ink); }
-@media (hover: none), (pointer: coarse) { .keys { display: none; } }
-
 .pads { display: grid; gap: 10px; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); }
 .pad { display: grid; grid-template-rows: 20px 1fr auto; gap: 4px; padding: 9px; height: 112px;
   text-align: start; border-radius: 14px; border: 1.5px solid transparent; overflow: hidden;
@@ -694,16 +587,6 @@ button > kbd { margin-inline-start: 8px; }
 .steps button[data-now] { box-shadow: inset 0 0 0 2px var(--quiet); }
 .kept { justify-content: space-between; }
 .kept .what { min-height: 0; }
-
-input[type="range"] { -webkit-appearance: none; appearance: none; flex: 1; min-width: 60px;
-  height: 40px; background: transparent; cursor: pointer; }
-input::-webkit-slider-runnable-track { height: 6px; border-radius: 3px; background: var(--edge); }
-input::-moz-range-track { height: 6px; border-radius: 3px; background: var(--edge); }
-input::-webkit-slider-thumb { -webkit-appearance: none; width: 24px; height: 24px;
-  margin-top: -9px; border-radius: 50%; background: var(--tone); border: 3px solid var(--paper);
-  box-shadow: 0 0 0 1px var(--edge); }
-input::-moz-range-thumb { width: 20px; height: 20px; border-radius: 50%; background: var(--tone);
-  border: 3px solid var(--paper); box-shadow: 0 0 0 1px var(--edge); }
 
 @container (min-width: 900px) {
   .panel { grid-template-columns: minmax(0, 9fr) minmax(0, 11fr); gap: 24px 32px; padding: 20px; }

@@ -1,10 +1,9 @@
 """Pads in a notebook: play takes of each class, keep or reject each; Python reads what was kept.
 
-The only module that knows anywidget. What the browser does is in pads.js.
+What the browser does is in pads.js.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import anywidget
@@ -14,9 +13,10 @@ from traitlets import Int, List, TraitError, Unicode, validate
 from helpers.gan.generate import NO_TRUNCATION
 from helpers.gan.generator_file import SoundGenerator
 from helpers.show.takes import Takes, render_takes
+from helpers.show.widget_script import widget_script
 from helpers.sound.inversion import MelInverter
 
-PADS_JS = Path(__file__).with_name("pads.js")
+PADS_JS = widget_script("pads.js")
 
 
 class KeptTake(NamedTuple):

@@ -11,9 +11,10 @@ from helpers.gan.generate import NO_TRUNCATION
 from helpers.gan.generator_file import SoundGenerator
 from helpers.show.plots import printable
 from helpers.show.takes import Takes, render_takes
+from helpers.show.widget_script import widget_script
 from helpers.sound.inversion import MelInverter
 
-PADS_JS = Path(__file__).with_name("pads.js")
+PADS_JS = widget_script("pads.js")
 # What anywidget's model does for pads.js in a notebook, without a Python to tell of it
 START = """
 const state = JSON.parse(document.getElementById("sounds").textContent);
@@ -89,7 +90,7 @@ def write_page_of(
 ) -> Path:
     """Write a page that plays takes that are rendered already, as `Pads.sounds` are."""
     about = " ".join(filter(None, (_made_by(takes, origin or {}), note)))
-    script = PADS_JS.read_text(encoding="utf-8") + START
+    script = PADS_JS + START
     page = PAGE.format(
         policy=_policy(script),
         title=html.escape(printable(title or "Pads")),

@@ -17,12 +17,11 @@ def pads() -> Pads:
 
 def test_all_that_the_browser_reads_is_synced(pads):
     state = pads.get_state()
-    script = PADS_JS.read_text()
-    assert state["_esm"] == script
+    assert state["_esm"] == PADS_JS
     names = {"names", "takes", "between", "sample_rate", "first_seed", "note", "kept", "rejected"}
     assert names <= state.keys()
     assert state["kept"] == state["rejected"] == [[], []]
-    assert all(f'"{name}"' in script for name in names)
+    assert all(f'"{name}"' in PADS_JS for name in names)
 
 
 def test_what_was_kept_has_its_class_its_seed_and_its_sound(pads):

@@ -317,7 +317,7 @@ def test_two_panels_on_a_page_and_its_own_buttons_leave_each_other_alone(browser
     path.write_text(
         "<meta charset=utf-8><button class=pad>own</button><div id=a></div><div id=b></div>"
         f'<script type="application/json" id="sounds">{sounds.split("</script>")[0]}</script>'
-        f'<script type="module">{PADS_JS.read_text()}{script}</script>'
+        f'<script type="module">{PADS_JS}{script}</script>'
     )
     page = browser.new_page()
     page.add_init_script(f"({LISTEN})()")
