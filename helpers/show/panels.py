@@ -12,13 +12,11 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from helpers.config import AudioConfig
 from helpers.gan.generate import NO_TRUNCATION, draw_latents, generate_sounds
 from helpers.gan.generator_file import SoundGenerator
 from helpers.show.plots import png_bytes, printable, spectrogram_grid
 from helpers.show.sound_cards import sound_cards
 from helpers.sound.inversion import MelInverter
-from helpers.sound.mel import MelExtractor
 
 
 class SoundView(widgets.VBox):
@@ -81,17 +79,3 @@ def sound_panel(
     button.on_click(press)
     rows = [class_choice, seed_choice], [truncation_choice, button]
     return widgets.VBox([*map(widgets.HBox, rows), view])
-
-
-def compare_panel(waveforms: dict[str, np.ndarray], audio: AudioConfig) -> widgets.VBox:
-    """A button for each name of waveforms (clip_samples,): the chosen one is drawn and played."""
-    choice, view = widgets.ToggleButtons(options=list(waveforms)), SoundView()
-
-    def draw() -> tuple[Figure, np.ndarray, int, str]:
-        name, waveform = choice.value, waveforms[choice.value]
-        log_mel = MelExtractor(audio)(torch.from_numpy(waveform)[None])  # (1, n_mels, n_frames)
-        return spectrogram_grid(log_mel, audio, [name]), waveform, audio.sample_rate, name
-
-    choice.observe(lambda _: view.show_what(draw), names="value")
-    view.show(*draw())
-    return widgets.VBox([choice, view])

@@ -175,10 +175,20 @@ def test_each_press_of_generate_shows_and_plays_another_sound(page):
     assert sound != next_sound
 
 
-def test_another_way_back_is_shown_and_played(page):
-    buttons = ".widget-toggle-buttons button"
-    panel = find_panel(page, buttons)
-    picture, sound = shown_after(panel, f"{buttons} >> nth=1")
-    next_picture, next_sound = shown_after(panel, f"{buttons} >> nth=2")
-    assert picture != next_picture
-    assert sound != next_sound
+def test_pads_play_in_the_live_notebook_and_python_reads_what_is_kept(page):
+    pads = page.locator(".pad")
+    expect(pads.first).to_be_visible()
+    pads.first.click()
+    keep = page.get_by_role("button", name="Keep", exact=False).first
+    keep.click()
+    expect(keep).to_have_attribute("aria-pressed", "true")
+
+
+def test_the_kernel_answers_a_move_of_the_panel_that_steers(page):
+    square = page.locator(".square").first
+    square.scroll_into_view_if_needed()
+    picture = page.locator(".frame img")
+    before = picture.get_attribute("src") if picture.count() else ""
+    square.click(position={"x": 20, "y": 30})
+    expect(picture).not_to_have_attribute("src", before or "none")
+    expect(page.locator(".frame")).to_have_attribute("aria-busy", "false")
