@@ -4,6 +4,8 @@ import base64
 import hashlib
 import html
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.files import write_atomically
@@ -17,19 +19,21 @@ from helpers.sound.inversion import MelInverter
 PADS_JS = widget_script("pads.js")
 # What anywidget's model does for pads.js in a notebook, without a Python to tell of it
 START = """
-const state = JSON.parse(document.getElementById("sounds").textContent);
-const listeners = new Map();
-const model = {
-  get: (name) => state[name],
-  set(name, value) {
-    state[name] = value;
-    listeners.get(`change:${name}`)?.forEach((listener) => listener());
-  },
-  on: (event, act) => listeners.set(event, [...(listeners.get(event) ?? []), act]),
-  off: (event, act) => listeners.set(event, listeners.get(event)?.filter((one) => one !== act)),
-  save_changes() {},
-};
-render({ model, el: document.getElementById("pads") });
+for (const section of document.querySelectorAll("section")) {
+  const state = JSON.parse(section.querySelector("script").textContent);
+  const listeners = new Map();
+  const model = {
+    get: (name) => state[name],
+    set(name, value) {
+      state[name] = value;
+      listeners.get(`change:${name}`)?.forEach((listener) => listener());
+    },
+    on: (event, act) => listeners.set(event, [...(listeners.get(event) ?? []), act]),
+    off: (event, act) => listeners.set(event, listeners.get(event)?.filter((one) => one !== act)),
+    save_changes() {},
+  };
+  render({ model, el: section.querySelector("div") });
+}
 """
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -43,6 +47,7 @@ PAGE = """<!DOCTYPE html>
 body {{ margin: 0 auto; max-width: 1180px; padding: 20px 12px; font: 15px/1.5 system-ui, sans-serif;
   background: #f4f4f6; color: #23262d; }}
 h1 {{ font-size: 24px; font-weight: 650; margin: 0; overflow-wrap: anywhere; }}
+h2 {{ font-size: 18px; font-weight: 600; margin: 28px 0 0; overflow-wrap: anywhere; }}
 p {{ margin: 4px 0 16px; overflow-wrap: anywhere; color: #565b66; }}
 @media (prefers-color-scheme: dark) {{
   body {{ background: #0f1114; color: #e6e7ea; }}
@@ -52,14 +57,33 @@ p {{ margin: 4px 0 16px; overflow-wrap: anywhere; color: #565b66; }}
 </head>
 <body>
 <h1>{title}</h1>
-<p dir="auto">{about}</p>
-<div id="pads"></div>
 <noscript>These pads need JavaScript.</noscript>
-<script type="application/json" id="sounds">{sounds}</script>
+{sections}
 <script type="module">{script}</script>
 </body>
 </html>
 """
+SECTION = """<section>
+{heading}{about}<div></div>
+<script type="application/json">{sounds}</script>
+</section>"""
+
+
+@dataclass(frozen=True)
+class Section:
+    """Pads of some takes in a page, with a heading and a sentence on them if there are any."""
+
+    takes: Takes
+    about: str = ""
+    heading: str = ""
+
+    @property
+    def html(self) -> str:
+        """The section as HTML; nothing in it ends a script."""
+        heading = f"<h2>{_escape(self.heading)}</h2>\n" if self.heading else ""
+        about = f'<p dir="auto">{_escape(self.about)}</p>\n' if self.about else ""
+        sounds = json.dumps(self.takes.for_browser()).replace("<", "\\u003c")
+        return SECTION.format(heading=heading, about=about, sounds=sounds)
 
 
 def write_page(
@@ -90,12 +114,16 @@ def write_page_of(
 ) -> Path:
     """Write a page that plays takes that are rendered already, as `Pads.sounds` are."""
     about = " ".join(filter(None, (_made_by(takes, origin or {}), note)))
+    return write_sections(path, [Section(takes, about)], title)
+
+
+def write_sections(path: Path, sections: Sequence[Section], title: str = "") -> Path:
+    """Write a page with several pads, one below the other."""
     script = PADS_JS + START
     page = PAGE.format(
         policy=_policy(script),
-        title=html.escape(printable(title or "Pads")),
-        about=html.escape(printable(about)),
-        sounds=json.dumps(takes.for_browser()).replace("<", "\\u003c"),  # nothing ends the script
+        title=_escape(title or "Pads"),
+        sections="\n".join(section.html for section in sections),
         script=script,
     )
     path = Path(path)
@@ -113,6 +141,10 @@ def _made_by(takes: Takes, origin: dict) -> str:
     )
     kinds = "one class" if n == 1 else f"{n} classes"
     return f"A neural network made these sounds{learned}. {kinds.capitalize()}: {names}."
+
+
+def _escape(text: str) -> str:
+    return html.escape(printable(text))
 
 
 def _policy(script: str) -> str:

@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect, sync_playwright
 from helpers.gan.generate import make_inverter
 from helpers.show import takes
 from helpers.show.pads import PADS_JS
-from helpers.show.page import write_page, write_page_of
+from helpers.show.page import Section, write_page, write_page_of, write_sections
 from helpers.show.plots import printable
 from helpers.show.takes import Takes
 
@@ -301,6 +301,18 @@ def test_the_page_can_ask_no_server(browser, tmp_path):
     page.close()
 
 
+def test_a_page_may_hold_several_pads_each_with_a_heading(browser, tmp_path):
+    sections = [Section(made(2, 2, 0), f"of {name}", f"<{name}>") for name in ("dogs", "cats")]
+    page = browser.new_page()
+    page.add_init_script(f"({LISTEN})()")
+    page.goto(write_sections(tmp_path / "two.html", sections, "Two").as_uri())
+    expect(page.locator("h2")).to_have_text(["<dogs>", "<cats>"])
+    expect(page.locator(".pad")).to_have_count(4)
+    page.locator(".pad").nth(3).click()
+    assert wait_for(page, 1) == [length(1, 0)]
+    page.close()
+
+
 def test_two_panels_on_a_page_and_its_own_buttons_leave_each_other_alone(browser, tmp_path):
     script = """
       const log = [];
@@ -312,7 +324,7 @@ def test_two_panels_on_a_page_and_its_own_buttons_leave_each_other_alone(browser
         window[id].stop = render({ model, el: window[id] });
       }
       window.log = log;"""
-    sounds = write_page_of(tmp_path / "kit.html", made()).read_text().split('id="sounds">')[1]
+    sounds = write_page_of(tmp_path / "kit.html", made()).read_text().split('json">')[1]
     path = tmp_path / "two.html"
     path.write_text(
         "<meta charset=utf-8><button class=pad>own</button><div id=a></div><div id=b></div>"
