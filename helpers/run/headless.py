@@ -106,10 +106,10 @@ class WatchedEngine(NBClientEngine):
         """Execute a notebook; raises NotHeardError where kernel and client lost each other."""
         kept = {name: options[name] for name in ("stdout_file", "stderr_file")}
         kept |= {"startup_timeout": LONGEST_START_S, "iopub_timeout": IOPUB_S, "log": logger}
-        kept["store_widget_state"] = False  # large, and of no use without the kernel
         client = WatchedClient(nb_man, kernel_name=kernel_name, **kept)
         try:
             client.execute()
+            nb_man.nb.metadata.pop("widgets", None)  # large, and of no use without the kernel
         except DeadKernelError:
             if client.gave_up:
                 raise NotHeardError(IDLE) from None

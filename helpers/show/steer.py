@@ -160,6 +160,7 @@ def make_steer(
 ) -> Steer:
     """The panel, with a slider for each direction; seed draws its first four corners.
 
+    >>> from helpers.judge.directions import find_directions
     >>> steer = make_steer(generator, inverter, find_directions(generator, inverter))
     """
     return Steer(generator, inverter, directions, seed)
@@ -168,7 +169,7 @@ def make_steer(
 def kept_sounds(steer: Steer) -> list[KeptSound]:
     """What a person kept so far, in that order, made again from what was kept.
 
-    >>> for label, waveform in kept_sounds(steer): ...
+    >>> labels = [label for label, waveform in kept_sounds(make_steer(generator, inverter))]
     """
     sounds = [steer.sounds_of(state) for state in steer.kept]
     return [KeptSound(int(one.labels[0]), one.trimmed()[0]) for one in sounds]

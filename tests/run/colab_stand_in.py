@@ -46,6 +46,9 @@ def install(
     def eval_js(script, ignore_result=False, timeout_sec=None):
         return output.page(script)
 
+    def enable_custom_widget_manager(version=""):
+        """Colab then loads the scripts of widgets that it does not bring along, as anywidget asks."""
+
     package = types.ModuleType("google.colab")
     drive, files, output = (
         types.ModuleType(f"google.colab.{name}") for name in ("drive", "files", "output")
@@ -54,6 +57,7 @@ def install(
     files.upload, files.chosen = upload, {}
     files.download, files.downloaded = download, {}
     output.eval_js, output.page = eval_js, lambda script: None
+    output.enable_custom_widget_manager = enable_custom_widget_manager
     package.drive, package.files, package.output = drive, files, output
     for module in (package, drive, files, output):
         put(sys.modules, module.__name__, module)

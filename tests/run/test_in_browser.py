@@ -18,8 +18,8 @@ from pathlib import Path
 
 import papermill
 import pytest
-from browser import CHROMIUM, SWITCHES, needs_chromium
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from browser import needs_chromium, open_browser
+from playwright.sync_api import Locator, Page, expect
 from test_notebooks import FOLDER, SMALL, execute
 
 from helpers.files import PROJECT
@@ -120,8 +120,7 @@ def is_served(address: str) -> bool:
 def page(address):
     """A page in which all cells of 04_listen were run."""
     expect.set_options(timeout=PATIENCE_MS)
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+    with open_browser() as browser:
         page = browser.new_page(viewport={"width": 1400, "height": 1000})
         page.set_default_timeout(PATIENCE_MS)
         page.goto(address)
@@ -133,7 +132,6 @@ def page(address):
         expect(last.or_(error).first).to_be_attached()
         assert error.all_inner_texts() == []
         yield page
-        browser.close()
 
 
 def find_panel(page: Page, part: str) -> Locator:

@@ -8,8 +8,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
-from browser import CHROMIUM, SWITCHES, needs_chromium
-from playwright.sync_api import sync_playwright
+from browser import needs_chromium, open_browser
 
 from helpers.config import ConfigError
 from helpers.run import microphone
@@ -163,11 +162,8 @@ PERSON = """(answers) => setInterval(() => {
 @pytest.fixture(scope="module")
 def browser():
     """A browser whose microphone beeps twice a second."""
-    switches = [*SWITCHES, "--use-fake-device-for-media-stream"]
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=switches)
+    with open_browser("--use-fake-device-for-media-stream") as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

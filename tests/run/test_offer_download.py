@@ -4,8 +4,7 @@ import sys
 from urllib.parse import quote
 
 import pytest
-from browser import CHROMIUM, SWITCHES, needs_chromium
-from playwright.sync_api import sync_playwright
+from browser import needs_chromium, open_browser
 
 from helpers.run import offer_download as module
 from helpers.run.colab import RunError
@@ -23,8 +22,7 @@ def file(tmp_path):
 
 @needs_chromium
 def test_the_button_downloads_the_file(file):
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+    with open_browser() as browser:
         page = browser.new_page()
         page.set_content(offer_download(file).data)
         button = page.get_by_role("link")
@@ -35,7 +33,6 @@ def test_the_button_downloads_the_file(file):
         got = file.with_name("got")
         started.value.save_as(got)
         assert got.read_bytes() == file.read_bytes()
-        browser.close()
 
 
 def test_of_a_large_file_the_page_says_where_it_is(file, monkeypatch):

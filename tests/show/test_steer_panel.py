@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from browser import CHROMIUM, SWITCHES, needs_chromium
-from playwright.sync_api import Page, expect, sync_playwright
+from browser import needs_chromium
+from playwright.sync_api import Page, expect
 from traitlets import TraitError
 
 from helpers.gan.generate import make_inverter
@@ -160,14 +160,6 @@ STAND_IN = """
   };
   window.stop = render({ model, el: document.getElementById("steer") });
 """
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
