@@ -136,9 +136,8 @@ def _made_by(takes: Takes, origin: dict) -> str:
     """A sentence that says what made the sounds."""
     n, step = len(takes.names), origin.get("step")
     names = ", ".join(takes.names[:12]) + (f" and {n - 12} more" if n > 12 else "")
-    learned = (
-        f" after {step:,} steps of training".replace(",", " ") if isinstance(step, int) else ""
-    )
+    steps = f"{step:,} step{'s' * (step != 1)}".replace(",", " ") if isinstance(step, int) else ""
+    learned = f" after {steps} of training" if steps else ""
     kinds = "one class" if n == 1 else f"{n} classes"
     return f"A neural network made these sounds{learned}. {kinds.capitalize()}: {names}."
 

@@ -46,8 +46,8 @@ def install(
     def eval_js(script, ignore_result=False, timeout_sec=None):
         return output.page(script)
 
-    def enable_custom_widget_manager(version=""):
-        """Colab then loads the scripts of widgets that it does not bring along, as anywidget asks."""
+    def enable_custom_widget_manager(version="5.0.0a"):
+        """Colab then loads widgets' scripts that it does not bring along: anywidget asks for it."""
 
     package = types.ModuleType("google.colab")
     drive, files, output = (
@@ -58,6 +58,7 @@ def install(
     files.download, files.downloaded = download, {}
     output.eval_js, output.page = eval_js, lambda script: None
     output.enable_custom_widget_manager = enable_custom_widget_manager
+    output._widgets = types.SimpleNamespace(_installed_url=None)  # anywidget reads it
     package.drive, package.files, package.output = drive, files, output
     for module in (package, drive, files, output):
         put(sys.modules, module.__name__, module)
