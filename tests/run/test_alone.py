@@ -1,6 +1,7 @@
 """Each notebook by itself, as a fresh machine runs it: a clone with no run and no recordings."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -99,7 +100,8 @@ def test_in_colab_each_notebook_finds_on_drive_what_the_one_before_left(
     assert f"your own sounds in {run / 'recordings'} are used" in told["01_data"]
     assert f"sent to {run} at every checkpoint" in told["03_train"]
     assert "36 clips of 3 classes" in told["03_train"]
-    assert "made at step 4" in told["04_listen"] and NOT_MEASURED not in told["04_listen"]
+    assert re.search("made at step [14],", told["04_listen"])  # the better of both looks
+    assert NOT_MEASURED not in told["04_listen"]
     kept = tmp_path / "google" / "MyDrive" / "class-sounds" / "runs" / "demo"
     assert [line["step"] for line in read_metrics(kept / "metrics.jsonl", "quality")] == [4]
 
