@@ -33,6 +33,7 @@ test-notebooks: $(VENV)/installed
 
 # The notebooks and their panels with Colab's kernel and widgets, over the same torch and the same rest.
 # As a site folder, that rest has its own .pth files: the classic page needs setuptools' distutils.
+# The page looks for anywidget's script beside the kernel's own widgets, so it is installed once more.
 test-colab: $(COLAB)/installed
 	$(COLAB)/bin/python -m pytest tests/show/test_panels.py tests/run/test_in_browser.py tests/run/test_cell_order.py
 	$(COLAB)/bin/python -m pytest tests/run/test_notebooks.py -k "nbval or complete or stop_button"
@@ -61,6 +62,8 @@ $(COLAB)/installed: $(VENV)/installed constraints-colab.txt
 	$(PYTHON) -m venv $(COLAB)
 	base="$$(cd $(VENV)/lib/python3*/site-packages && pwd)" && echo "import site; site.addsitedir('$$base')" > "$$(echo $(COLAB)/lib/python3*/site-packages)/base.pth"
 	$(COLAB)/bin/python -m pip install --require-hashes --no-deps -r constraints-colab.txt
+	sed -n '/^anywidget==/,/[^\\]$$/p' constraints-colab.txt > $(COLAB)/anywidget.txt
+	$(COLAB)/bin/python -m pip install --require-hashes --no-deps --ignore-installed -r $(COLAB)/anywidget.txt
 	$(COLAB)/bin/python -m pip check
 	touch $@
 
