@@ -62,7 +62,7 @@ $(COLAB)/installed: $(VENV)/installed constraints-colab.txt
 	$(PYTHON) -m venv $(COLAB)
 	base="$$(cd $(VENV)/lib/python3*/site-packages && pwd)" && echo "import site; site.addsitedir('$$base')" > "$$(echo $(COLAB)/lib/python3*/site-packages)/base.pth"
 	$(COLAB)/bin/python -m pip install --require-hashes --no-deps -r constraints-colab.txt
-	sed -n '/^anywidget==/,/[^\\]$$/p' constraints-colab.txt > $(COLAB)/anywidget.txt
+	sed -n '/^anywidget==/,/[^\\]$$/p' constraints.txt > $(COLAB)/anywidget.txt
 	$(COLAB)/bin/python -m pip install --require-hashes --no-deps --ignore-installed -r $(COLAB)/anywidget.txt
 	$(COLAB)/bin/python -m pip check
 	touch $@
