@@ -61,7 +61,7 @@ def generate_mels(generator: SoundGenerator, z: Tensor, labels: Tensor) -> Tenso
     """
     network, log_mels = generator.network.eval(), []
     device = next(network.parameters()).device
-    for z_part, part in _parts(z, labels):
+    for z_part, part in in_parts(z, labels):
         y = one_hot(part, len(generator.classes))
         normalised = network(z_part.to(device), y.to(device)).float()
         log_mels.append(generator.normaliser.denormalise(normalised, part.to(device)))
@@ -77,8 +77,14 @@ def generate_sounds(
     generator: SoundGenerator, z: Tensor, labels: Tensor, inverter: MelInverter
 ) -> Sounds:
     """Log-mels and waveforms for latents z (B, z_dim) and labels (B,)."""
-    log_mels, audio = generate_mels(generator, z, labels), generator.audio
-    waveforms = inverter(log_mels).cpu().numpy()
+    return make_audible(generator, generate_mels(generator, z, labels), labels, inverter)
+
+
+def make_audible(
+    generator: SoundGenerator, log_mels: Tensor, labels: Tensor, inverter: MelInverter
+) -> Sounds:
+    """Sounds of a generator's log-mels (B, n_mels, n_frames) and labels (B,)."""
+    audio, waveforms = generator.audio, inverter(log_mels).cpu().numpy()
     return Sounds(log_mels.cpu(), waveforms, labels, audio.sample_rate, floor_rms(audio))
 
 
@@ -86,7 +92,7 @@ def generate_in_parts(
     generator: SoundGenerator, z: Tensor, labels: Tensor, inverter: MelInverter
 ) -> Iterator[Sounds]:
     """`generate_sounds` in parts of SOUNDS_AT_ONCE, so that any number fits into memory."""
-    for z_part, part in _parts(z, labels):
+    for z_part, part in in_parts(z, labels):
         yield generate_sounds(generator, z_part, part, inverter)
 
 
@@ -139,5 +145,6 @@ def fixed_batch(z_dim: int, n_classes: int) -> tuple[Tensor, Tensor]:
     return torch.randn((len(labels), z_dim), generator=torch.Generator().manual_seed(0)), labels
 
 
-def _parts(z: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def in_parts(z: Tensor, labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Latents (B, z_dim) and labels (B,) in parts of SOUNDS_AT_ONCE, so that memory is bounded."""
     return zip(z.split(SOUNDS_AT_ONCE), labels.split(SOUNDS_AT_ONCE), strict=True)

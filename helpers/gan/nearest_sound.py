@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from helpers.config import AudioConfig
-from helpers.gan.generate import SOUNDS_AT_ONCE, draw_latents, interpolate
+from helpers.gan.generate import draw_latents, in_parts, interpolate
 from helpers.gan.generator_file import SoundGenerator
 from helpers.labels import one_hot
 from helpers.sound.mel import compress, expand
@@ -64,13 +64,12 @@ def find_nearest(
     z = draw_latents(len(labels), generator.model.z_dim, seed)
     targets = _clamped(generator, generator.normaliser.normalise(_all_levels(log_mel, audio)))
     with torch.no_grad():
-        errors = torch.cat([_errors(generator, *part, targets) for part in _parts(z, labels)])
+        errors = torch.cat([_errors(generator, *part, targets) for part in in_parts(z, labels)])
     error, gain = errors.min(dim=1)  # each (draws,)
     best = error.argsort()[:STARTS].cpu()
-    found, at = _descend(generator, z[best], labels[best], targets[gain.cpu()[best]])
+    found, at, least = _descend(generator, z[best], labels[best], targets[gain.cpu()[best]])
     own = int(labels[best][at])
-    distance = _picture_distance(generator, found, own, targets[gain.cpu()[best][at]])
-    return NearestSound(found, own, distance / _usual_distance(generator, own, seed))
+    return NearestSound(found, own, math.sqrt(least) / _usual_distance(generator, own, seed))
 
 
 def neighbours(z: Tensor, n: int = 16, seed: int = 0) -> Tensor:
@@ -81,8 +80,11 @@ def neighbours(z: Tensor, n: int = 16, seed: int = 0) -> Tensor:
 
 def _descend(
     generator: SoundGenerator, z: Tensor, labels: Tensor, targets: Tensor
-) -> tuple[Tensor, int]:
-    """The best latent (z_dim,) on the way from each z (B, z_dim) to its target, and its row."""
+) -> tuple[Tensor, int, float]:
+    """The best latent (z_dim,) on the way from each z (B, z_dim) to its target, its row and error.
+
+    The error is the mean squared difference of the pictures.
+    """
     z = z.clone().requires_grad_()
     longest = 1.1 * math.sqrt(z.shape[1])  # hardly longer than those that the network has seen
     optimiser = torch.optim.Adam([z], lr=RATE)
@@ -96,7 +98,7 @@ def _descend(
         optimiser.step()
         with torch.no_grad():
             z *= (longest / z.norm(dim=1, keepdim=True)).clamp_max(1.0)
-    return found, at
+    return found, at, best
 
 
 def _errors(generator: SoundGenerator, z: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
@@ -106,7 +108,7 @@ def _errors(generator: SoundGenerator, z: Tensor, labels: Tensor, targets: Tenso
 
 
 def _picture(generator: SoundGenerator, z: Tensor, labels: Tensor) -> Tensor:
-    """What the network draws (B, 1, n_mels, n_frames), in its own units, not below silence."""
+    """The network's pictures (B, 1, n_mels, n_frames) in its own units, not below silence."""
     network = generator.network.eval()
     device = next(network.parameters()).device
     y = one_hot(labels, len(generator.classes)).to(device)
@@ -116,12 +118,6 @@ def _picture(generator: SoundGenerator, z: Tensor, labels: Tensor) -> Tensor:
 def _clamped(generator: SoundGenerator, normalised: Tensor) -> Tensor:
     device = next(generator.network.parameters()).device
     return torch.maximum(normalised.to(device), generator.normaliser.silence().to(device)[:, None])
-
-
-def _picture_distance(generator: SoundGenerator, z: Tensor, label: int, target: Tensor) -> float:
-    with torch.no_grad():
-        made = _picture(generator, z[None], torch.tensor([label]))[0]
-    return float((made - target).square().mean().sqrt())
 
 
 def _usual_distance(generator: SoundGenerator, label: int, seed: int) -> float:
@@ -136,7 +132,3 @@ def _all_levels(log_mel: Tensor, audio: AudioConfig) -> Tensor:
     """A log-mel (n_mels, n_frames) at each of GAINS_DB: (levels, n_mels, n_frames)."""
     gains = torch.tensor([10 ** (db / 20 * audio.power) for db in GAINS_DB])
     return compress(expand(log_mel[None], audio) * gains[:, None, None], audio)
-
-
-def _parts(z: Tensor, labels: Tensor):
-    return zip(z.split(SOUNDS_AT_ONCE), labels.split(SOUNDS_AT_ONCE), strict=True)

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 from helpers.config import ConfigError
-from helpers.gan.generate import Sounds, draw_latents
+from helpers.gan.generate import Sounds, draw_latents, make_audible
 from helpers.gan.generator_file import SoundGenerator
 from helpers.gan.nearest_sound import neighbours
 from helpers.labels import one_hot
 from helpers.sound.inversion import MelInverter
-from helpers.sound.mel import floor_rms
 
 N_CORNERS = 4  # above left, above right, below left, below right
 AROUND = slice(2, 6)  # of eight neighbours: neither the same sound again nor another one
@@ -104,7 +103,7 @@ def steered_sound(
     Raises ConfigError if there is no such class, ValueError if the sound has numbers that are not
     finite.
     """
-    network, audio = generator.network.eval(), generator.audio
+    network = generator.network.eval()
     device = next(network.parameters()).device
     y = mix_classes(place.label, place.second, place.share, len(generator.classes))
     normalised = network(z[None].to(device), y.to(device)).float()
@@ -113,6 +112,5 @@ def steered_sound(
         for label in (place.label, place.second)
     )  # each (1, n_mels, n_frames): where each class has a range of its own, they differ
     log_mels = torch.lerp(first, second, place.share)
-    waveforms = inverter(log_mels).cpu().numpy()
     labels = torch.tensor([place.second if place.share > 0.5 else place.label])
-    return Sounds(log_mels.cpu(), waveforms, labels, audio.sample_rate, floor_rms(audio))
+    return make_audible(generator, log_mels, labels, inverter)

@@ -1,7 +1,6 @@
 """A finished file for the person's own computer, in Colab, JupyterLab and the classic notebook."""
 
 import base64
-import html
 import os
 from pathlib import Path
 from urllib.parse import quote
@@ -10,7 +9,7 @@ from IPython.display import HTML
 
 from helpers.files import PROJECT, in_mebibytes
 from helpers.run.colab import can_ask, download_file
-from helpers.show.plots import printable
+from helpers.show.plots import escaped
 
 MOST_BYTES_IN_PAGE = 8 * 2**20  # the notebook keeps what its pages hold
 BUTTON = (
@@ -32,7 +31,7 @@ def offer_download(path: str | Path) -> HTML:
     """
     path = Path(path).resolve()
     n_bytes = path.stat().st_size
-    name, place = (html.escape(printable(text)) for text in (path.name, str(path)))
+    name, place = (escaped(text) for text in (path.name, str(path)))
     size = in_mebibytes(n_bytes) if n_bytes >= 2**20 else f"{n_bytes / 1024:,.0f} KiB"
     if can_ask():
         download_file(path)

@@ -36,7 +36,7 @@ from helpers.run.whole_run import (
     prepare_run,
     train_run,
 )
-from helpers.show.page import write_page_of
+from helpers.show.page import write_page
 from helpers.show.plots import printable
 from helpers.show.sample_pack import write_sample_pack
 from helpers.show.takes import Takes, render_takes
@@ -65,7 +65,7 @@ class Effort:
 
 @dataclass
 class Played:
-    """What `play` made: the files, the generator, how good it is, and what to say of it all."""
+    """The result of `play`: files, generator, how good its sounds are, and sentences on them."""
 
     run: RunFolder
     generator: SoundGenerator
@@ -137,7 +137,7 @@ def _learn(
 
 
 def _play_uploaded(data: str, run_dir: str, minutes: float) -> tuple[Path, list[str]]:
-    """What a visitor of the page of gradio has uploaded: its generator, and how good it is."""
+    """Learn from a visitor's upload; the file of its generator, and sentences on how good it is."""
     played = play(data, minutes, run_dir=run_dir)
     return played.generator_file, played.sentences[N_SENTENCES:]
 
@@ -151,7 +151,7 @@ def write_what_plays(
     takes = render_takes(generator, inverter, N_TAKES)
     origin = read_origin(generator_file)
     title = "Drum kit" if generator_file == KIT_GENERATOR else run.root.name
-    page = write_page_of(run.play_page, takes, title, origin=origin)
+    page = write_page(run.play_page, takes, title, origin=origin)
     names = [generator.classes[label] for label in takes.labels]
     pairs = [(name, one) for name, own in zip(names, takes.waveforms, strict=True) for one in own]
     note = f"made by a neural network. {takes.left_out}".strip()

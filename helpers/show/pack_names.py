@@ -104,5 +104,5 @@ def _shorten(text: str, most_bytes: int) -> str:
 
 
 def _folded(name: str) -> str:
-    """What is the same for two names that a system may take for one."""
+    """A name in a form that is equal for names which some system takes for one."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFKC", name).casefold())

@@ -10,11 +10,8 @@ import anywidget
 import numpy as np
 from traitlets import Int, List, TraitError, Unicode, validate
 
-from helpers.gan.generate import NO_TRUNCATION
-from helpers.gan.generator_file import SoundGenerator
-from helpers.show.takes import Takes, render_takes
+from helpers.show.takes import Takes
 from helpers.show.widget_script import widget_script
-from helpers.sound.inversion import MelInverter
 
 PADS_JS = widget_script("pads.js")
 
@@ -28,7 +25,11 @@ class KeptTake(NamedTuple):
 
 
 class Pads(anywidget.AnyWidget):
-    """A pad for each class, a pattern, a morph; `kept` and `rejected` hold numbers of takes."""
+    """A pad for each class, a pattern, a morph; `kept` and `rejected` hold numbers of takes.
+
+    >>> from helpers.show.takes import render_takes
+    >>> pads = Pads(render_takes(generator, inverter, n_takes=4))
+    """
 
     _esm = PADS_JS
     names = List(Unicode()).tag(sync=True)
@@ -61,30 +62,13 @@ class Pads(anywidget.AnyWidget):
         return [sorted(set(own)) for own in numbers]
 
 
-def make_pads(
-    generator: SoundGenerator,
-    inverter: MelInverter,
-    n_takes: int = 8,
-    seed: int = 0,
-    truncation: float = NO_TRUNCATION,
-    n_steps: int = 12,
-) -> Pads:
-    """Render takes of each class and a morph of n_steps (0: none), and return the pads that play.
-
-    Raises ConfigError as `render_takes` does.
-
-    >>> pads = make_pads(generator, inverter, n_takes=4)
-    """
-    return Pads(render_takes(generator, inverter, n_takes, seed, truncation, n_steps))
-
-
 def kept_takes(pads: Pads) -> list[KeptTake]:
-    """What a person kept so far, by class."""
+    """The takes that a person kept so far, by class."""
     return _takes_of(pads, pads.kept)
 
 
 def takes_to_take_away(pads: Pads) -> list[KeptTake]:
-    """What a person kept; as long as nothing is kept, all takes that are not rejected."""
+    """The takes that a person kept; as long as nothing is kept, all that are not rejected."""
     takes, rejected = pads.sounds.waveforms, pads.rejected
     others = [
         [take for take in range(len(own)) if take not in out]

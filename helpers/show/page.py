@@ -2,19 +2,15 @@
 
 import base64
 import hashlib
-import html
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.files import write_atomically
-from helpers.gan.generate import NO_TRUNCATION
-from helpers.gan.generator_file import SoundGenerator
-from helpers.show.plots import printable
-from helpers.show.takes import Takes, render_takes
+from helpers.show.plots import escaped
+from helpers.show.takes import Takes
 from helpers.show.widget_script import widget_script
-from helpers.sound.inversion import MelInverter
 
 PADS_JS = widget_script("pads.js")
 # What anywidget's model does for pads.js in a notebook, without a Python to tell of it
@@ -80,39 +76,23 @@ class Section:
     @property
     def html(self) -> str:
         """The section as HTML; nothing in it ends a script."""
-        heading = f"<h2>{_escape(self.heading)}</h2>\n" if self.heading else ""
-        about = f'<p dir="auto">{_escape(self.about)}</p>\n' if self.about else ""
+        heading = f"<h2>{escaped(self.heading)}</h2>\n" if self.heading else ""
+        about = f'<p dir="auto">{escaped(self.about)}</p>\n' if self.about else ""
         sounds = json.dumps(self.takes.for_browser()).replace("<", "\\u003c")
         return SECTION.format(heading=heading, about=about, sounds=sounds)
 
 
 def write_page(
-    path: Path,
-    generator: SoundGenerator,
-    inverter: MelInverter,
-    n_takes: int = 8,
-    seed: int = 0,
-    truncation: float = NO_TRUNCATION,
-    n_steps: int = 12,
-    title: str = "",
-    note: str = "",
-    origin: dict | None = None,
-) -> Path:
-    """Render takes of each class and write a page that plays them; it has less than 4 MB.
-
-    The page says what made the sounds, with what `read_origin` tells of the generator, and the
-    note. Raises ConfigError as `render_takes` does, and OSError if the file cannot be written.
-
-    >>> path = write_page(Path("kit.html"), generator, inverter, title="Drum kit")
-    """
-    takes = render_takes(generator, inverter, n_takes, seed, truncation, n_steps)
-    return write_page_of(path, takes, title, note, origin)
-
-
-def write_page_of(
     path: Path, takes: Takes, title: str = "", note: str = "", origin: dict | None = None
 ) -> Path:
-    """Write a page that plays takes that are rendered already, as `Pads.sounds` are."""
+    """Write a page that plays takes; it has less than 4 MB.
+
+    The page says what made the sounds, with what `read_origin` tells of the generator, and the
+    note. Raises OSError if the file cannot be written.
+
+    >>> from helpers.show.takes import render_takes
+    >>> path = write_page("kit.html", render_takes(generator, inverter), title="Drum kit")
+    """
     about = " ".join(filter(None, (_made_by(takes, origin or {}), note)))
     return write_sections(path, [Section(takes, about)], title)
 
@@ -122,7 +102,7 @@ def write_sections(path: Path, sections: Sequence[Section], title: str = "") -> 
     script = PADS_JS + START
     page = PAGE.format(
         policy=_policy(script),
-        title=_escape(title or "Pads"),
+        title=escaped(title or "Pads"),
         sections="\n".join(section.html for section in sections),
         script=script,
     )
@@ -140,10 +120,6 @@ def _made_by(takes: Takes, origin: dict) -> str:
     learned = f" after {steps} of training" if steps else ""
     kinds = "one class" if n == 1 else f"{n} classes"
     return f"A neural network made these sounds{learned}. {kinds.capitalize()}: {names}."
-
-
-def _escape(text: str) -> str:
-    return html.escape(printable(text))
 
 
 def _policy(script: str) -> str:

@@ -4,7 +4,6 @@ They hold no ipywidgets.Output: where a cell fills one, a notebook that runs wit
 wait for ever (nbclient, which stands in for the browser, then misses the end of the cell).
 """
 
-import html
 from collections.abc import Callable
 
 import ipywidgets as widgets
@@ -14,7 +13,7 @@ from matplotlib.figure import Figure
 
 from helpers.gan.generate import NO_TRUNCATION, draw_latents, generate_sounds
 from helpers.gan.generator_file import SoundGenerator
-from helpers.show.plots import png_bytes, printable, spectrogram_grid
+from helpers.show.plots import escaped, png_bytes, printable, spectrogram_grid
 from helpers.show.sound_cards import sound_cards
 from helpers.sound.inversion import MelInverter
 
@@ -42,7 +41,7 @@ class SoundView(widgets.VBox):
         try:
             self.show(*make())
         except Exception as error:
-            words = html.escape(printable(f"{type(error).__name__}: {error}"))
+            words = escaped(f"{type(error).__name__}: {error}")
             self.sentence.value = f"<b>There is no sound, because of an error.</b> {words}"
             self.children = (self.sentence,)
             return False

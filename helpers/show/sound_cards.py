@@ -16,7 +16,7 @@ from IPython.display import HTML
 
 from helpers.config import ConfigError
 from helpers.labels import choose_evenly
-from helpers.show.plots import printable
+from helpers.show.plots import escaped
 from helpers.show.thumbnail import thumbnail
 from helpers.sound.audio_files import write_wav
 from helpers.sound.web_audio import WebAudio, encode_for_page, is_silent, playable
@@ -82,7 +82,7 @@ def _as_samples(waveform, index: int = 0) -> np.ndarray:
 
 def _card(name: str, samples: np.ndarray, file: WebAudio, sample_rate: int) -> str:
     """The list item of one sound."""
-    title, words = _escape(name), _in_words(samples, sample_rate)
+    title, words = escaped(name), _in_words(samples, sample_rate)
     picture = base64.b64encode(thumbnail(playable(samples), sample_rate)).decode()
     return (
         f'<li><button type="button" aria-pressed="false" aria-label="Play {title}, {words}" '
@@ -111,12 +111,8 @@ def _caption(caption: str, files: list[WebAudio], n_sounds: int) -> str:
     words += [] if files else ["(no sounds)"]
     if not all(file.is_lossless for file in files):
         words.append("(played from MP3, which loses some of the highest tones)")
-    return f'<p class="caption">{_escape(" ".join(words))}</p>' if words else ""
+    return f'<p class="caption">{escaped(" ".join(words))}</p>' if words else ""
 
 
 def _peak(samples: np.ndarray) -> float:
     return float(np.abs(samples).max(initial=0.0))
-
-
-def _escape(text: str) -> str:
-    return html.escape(printable(str(text)))

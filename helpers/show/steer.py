@@ -167,7 +167,7 @@ def make_steer(
 
 
 def kept_sounds(steer: Steer) -> list[KeptSound]:
-    """What a person kept so far, in that order, made again from what was kept.
+    """The sounds that a person kept so far, in that order, made again from their states.
 
     >>> labels = [label for label, waveform in kept_sounds(make_steer(generator, inverter))]
     """

@@ -58,7 +58,7 @@ class Takes:
         return takes, steps, all(file.is_lossless for file in files)
 
     def for_browser(self) -> dict:
-        """What pads.js shows and plays: values of the traits of `pads.Pads`."""
+        """The values of the traits of `pads.Pads`, which pads.js shows and plays."""
         takes, between, lossless = self.encoded
         note = self.left_out
         if not lossless:
@@ -76,7 +76,7 @@ class Takes:
 
 
 def plan_takes(n_classes: int, duration_s: float, n_takes: int = 8, n_steps: int = 12) -> Plan:
-    """What fits of so many classes, takes of each and steps of a morph, if a clip has duration_s.
+    """How many classes, takes of each and steps of a morph fit, if a clip has duration_s.
 
     Classes are left out last, and steps first. Raises ConfigError if n_takes is below 1, or
     n_steps neither 0 nor at least LEAST_STEPS.

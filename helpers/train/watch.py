@@ -21,6 +21,7 @@ from helpers.gan.generator_file import (
 )
 from helpers.judge import figures
 from helpers.judge.advice import distance_per_accuracy, trend_in_words, weak_classes, weak_in_words
+from helpers.judge.classifier import Heard
 from helpers.judge.evaluation import Evaluator
 from helpers.judge.faults import TrainingWarning, find_faults
 from helpers.judge.picture import PictureMaker
@@ -122,15 +123,18 @@ class Watch:
 
         With classes, only sounds and clips of these count.
         """
+        return self._figures(self.evaluator.judge.listen(sounds), classes)
+
+    def _figures(self, heard: Heard, classes: tuple[str, ...] | None = None) -> dict[str, float]:
+        """The figures of `_measure` from what the judge heard of the fixed batch."""
         classes, evaluator = classes or self.config.classes, self.evaluator
         of_batch, real = (
             self._are_of(classes, labels) for labels in (self.labels, evaluator.train_labels)
         )
-        heard, labels = evaluator.judge.listen(sounds), self.labels[of_batch]
         features, named, predicted = (
             x.cpu()[of_batch] for x in (heard.features, heard.named, heard.predicted)
         )
-        self.weak = weak_classes(predicted, labels, self.config.classes)
+        labels = self.labels[of_batch]
         found = {
             "accuracy": figures.accuracy(named, labels),
             "accepted": figures.accuracy(predicted, labels),
@@ -169,7 +173,9 @@ class Watch:
             return ""
         judge = self.evaluator.judge.digest
         line = {"kind": "progress", "step": step, "minutes": round(minutes, 3), "judge": judge}
-        line |= self._measure(waveforms)
+        heard = self.evaluator.judge.listen(waveforms)
+        line |= self._figures(heard)
+        self.weak = weak_classes(heard.predicted.cpu(), self.labels, self.config.classes)
         append_metrics(self.files.metrics, line)
         score = distance_per_accuracy(line)
         if self.best is None or score <= self.best:

@@ -5,8 +5,8 @@ import pytest
 from traitlets import TraitError
 
 from helpers.gan.generate import make_inverter
-from helpers.show.pads import PADS_JS, Pads, kept_takes, make_pads
-from helpers.show.takes import Takes
+from helpers.show.pads import PADS_JS, Pads, kept_takes
+from helpers.show.takes import Takes, render_takes
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_take_that_is_not_there_cannot_be_kept(pads, numbers):
 
 def test_pads_are_made_of_a_generator(sound_generator):
     generator = sound_generator()
-    pads = make_pads(generator, make_inverter(generator, n_iterations=1), n_takes=2, n_steps=4)
+    pads = Pads(render_takes(generator, make_inverter(generator, n_iterations=1), 2, n_steps=4))
     assert [len(own) for own in pads.takes + pads.between] == [2] * 6
     assert pads.names == ["high", "low", "noise"]
 

@@ -13,9 +13,9 @@ from playwright.sync_api import Page, expect
 from helpers.gan.generate import make_inverter
 from helpers.show import takes
 from helpers.show.pads import PADS_JS
-from helpers.show.page import Section, write_page, write_page_of, write_sections
+from helpers.show.page import Section, write_page, write_sections
 from helpers.show.plots import printable
-from helpers.show.takes import Takes
+from helpers.show.takes import Takes, render_takes
 
 RATE = 8_000
 ODD = ("</script><img src=x>", "<!--<script>", "\"'&amp;\\", "\udcff", "שלום", "🥁" * 30, "x" * 200)
@@ -74,7 +74,7 @@ def open_page(browser, tmp_path):
     opened, complaints, requests = [], [], []
 
     def open_page(sounds: Takes, **texts) -> Page:
-        path = write_page_of(tmp_path / "kit.html", sounds, **texts)
+        path = write_page(tmp_path / "kit.html", sounds, **texts)
         page = browser.new_page()
         opened.append(page)
         page.context.set_offline(True)
@@ -277,7 +277,7 @@ def test_compressed_sounds_play_too(open_page, monkeypatch):
 
 def test_the_page_can_ask_no_server(browser, tmp_path):
     page = browser.new_page()
-    page.goto(write_page_of(tmp_path / "kit.html", made()).as_uri())
+    page.goto(write_page(tmp_path / "kit.html", made()).as_uri())
     refused = page.evaluate("""async () => {
       const refusals = [];
       document.onsecuritypolicyviolation = (event) => refusals.push(event.effectiveDirective);
@@ -316,7 +316,7 @@ def test_two_panels_on_a_page_and_its_own_buttons_leave_each_other_alone(browser
         window[id].stop = render({ model, el: window[id] });
       }
       window.log = log;"""
-    sounds = write_page_of(tmp_path / "kit.html", made()).read_text().split('json">')[1]
+    sounds = write_page(tmp_path / "kit.html", made()).read_text().split('json">')[1]
     path = tmp_path / "two.html"
     path.write_text(
         "<meta charset=utf-8><button class=pad>own</button><div id=a></div><div id=b></div>"
@@ -342,8 +342,8 @@ def test_two_panels_on_a_page_and_its_own_buttons_leave_each_other_alone(browser
 def test_a_page_is_made_of_a_generator(sound_generator, tmp_path):
     generator = sound_generator()
     inverter = make_inverter(generator, n_iterations=1)
-    options = {"n_takes": 2, "n_steps": 0, "title": "Mine", "origin": {"step": 6500}}
-    path = write_page(tmp_path / "new" / "kit.html", generator, inverter, **options)
+    sounds = render_takes(generator, inverter, n_takes=2, n_steps=0)
+    path = write_page(tmp_path / "new" / "kit.html", sounds, "Mine", origin={"step": 6500})
     text = path.read_text(encoding="utf-8")
     assert "<title>Mine</title>" in text
     assert "after 6 500 steps of training. 3 classes: high, low, noise." in text
